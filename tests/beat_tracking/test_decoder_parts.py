@@ -90,3 +90,10 @@ def test_the_level_of_a_long_recording_is_that_of_the_recording_at_once() -> Non
     pieces = list(stream_relative_level(np.array_split(bands, 70), fps=100, n_bands=3))
     expected = bands + (2.2 - running_level(bands.max(axis=1), fps=100))[:, None]
     np.testing.assert_array_equal(np.concatenate(pieces), expected)
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_progress_counts_the_parts() -> None:
+    told: list[tuple[int, int]] = []
+    decode_activations(concert(150), fps=FPS, settings=SETTINGS, progress=lambda *now: told.append(now))
+    assert told == [(40, 150), (80, 150), (120, 150), (150, 150)]

@@ -9,6 +9,7 @@ import pytest
 
 from levada.beat_tracking import patterns as bayes
 from levada.beat_tracking.adaptation import adapt
+from levada.beat_tracking.long_recordings import duration_s
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.patterns import BayesSettings, Patterns
 from levada.beat_tracking.pretrained import load_tracker, tracker_of
@@ -369,3 +370,51 @@ def test_a_folder_without_tensors(learnt: Patterns, tmp_path: Path) -> None:
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         BayesSettings(**wrong)
+
+
+@pytest.fixture
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 20 s from half a minute on, so that a test needs no hour."""
+    monkeypatch.setattr("levada.beat_tracking.patterns.tracker.LONGEST_S", 30.0)
+    monkeypatch.setattr("levada.beat_tracking.long_recordings.PART_S", 20.0)
+    monkeypatch.setattr("levada.beat_tracking.long_recordings.CONTEXT_S", 8.0)
+
+
+def test_parts_of_a_long_recording_have_the_beats_of_the_whole(
+    learnt: Patterns, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    sound, right = played(1.13, bars=50, beat_s=0.55, seed=1)
+    tracker = tracker_of(learnt, name="mine")
+    whole_beats = tracker.track(sound, RATE)
+    request.getfixturevalue("short_parts")
+    told: list[tuple[int, int]] = []
+    parts = tracker.analyse(sound, RATE, progress=lambda *now: told.append(now))
+    np.testing.assert_allclose(parts.beats.times_s, whole_beats.times_s, atol=0.011)
+    np.testing.assert_array_equal(parts.beats.positions, whole_beats.positions)
+    assert parts.beats.confidence is not None
+    assert len(parts.beats.confidence) == len(parts.beats) >= len(right) - 2
+    assert parts.readings
+    assert sum(reading.probability for reading in parts.readings) + parts.probability <= 1 + 1e-6
+    seconds = round(duration_s(sound, RATE))
+    assert told[-1] == (seconds, seconds)
+    assert [done for done, _ in told[:-1]] == [20 * (n + 1) for n in range(len(told) - 1)]
+
+    audio.write(tmp_path / "long.wav", sound, rate=RATE)
+    from_file = tracker.track(tmp_path / "long.wav")
+    np.testing.assert_allclose(from_file.times_s, parts.beats.times_s, atol=0.011)
+    excerpt = audio.AudioExcerpt(tmp_path / "long.wav", 11.0, 85.0)
+    inside = tracker.track(excerpt)
+    expected = whole_beats.between(13, 83).times_s - 11
+    assert np.abs(expected[:, None] - inside.times_s).min(axis=1).max() < 0.02
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_hints_count_in_their_part_of_a_long_recording(learnt: Patterns, caplog: pytest.LogCaptureFixture) -> None:
+    sound, _ = played(1.13, bars=50, beat_s=0.55, seed=1)
+    tracker = tracker_of(learnt, name="mine")
+    plain = tracker.track(sound, RATE)
+    moved = plain.times_s[60] + 0.06
+    late = duration_s(sound, RATE) + 40
+    found = tracker.track(sound, RATE, hints=Beats([moved, late]))
+    assert np.abs(found.times_s - moved).min() < 0.02
+    assert any("is left out" in record.getMessage() for record in caplog.records)

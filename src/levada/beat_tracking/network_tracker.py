@@ -90,7 +90,9 @@ class NetworkTracker:
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Analysis:
         """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
-        return self.analyse_activations(self.activations(audio, rate, progress=progress), hints=hints)
+        first, second = (None, None) if progress is None else _halves(progress)
+        activations = self.activations(audio, rate, progress=first)
+        return self.analyse_activations(activations, hints=hints, progress=second)
 
     def sample(
         self, audio: AudioLike, rate: int | None = None, *, n: int = 200, seed: int = 0, hints: Beats | None = None,
@@ -127,10 +129,22 @@ class NetworkTracker:
         """Decode activations into beats."""
         return self.analyse_activations(activations, hints=hints).beats
 
-    def analyse_activations(self, activations: Floats32, *, hints: Beats | None = None) -> Analysis:
+    def analyse_activations(
+        self, activations: Floats32, *, hints: Beats | None = None, progress: Progress | None = None
+    ) -> Analysis:
         """Decode activations into beats and other readings."""
         fps = self.front_end.grid.fps
-        return analyse_beats(decode_activations(activations, fps=fps, settings=self.settings, hints=hints))
+        return analyse_beats(
+            decode_activations(activations, fps=fps, settings=self.settings, hints=hints, progress=progress)
+        )
+
+
+def _halves(progress: Progress) -> tuple[Progress, Progress]:
+    """Return the progress of the first and of the second half of the work: activations, and decoding."""
+    return (
+        lambda done, total: progress(done // 2, total),
+        lambda done, total: progress((total + done) // 2, total),
+    )
 
 
 def spectrogram_pieces(

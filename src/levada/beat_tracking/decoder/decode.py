@@ -149,21 +149,32 @@ def decode_activations(
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DecodedBeats:
     """Find the most probable beats, as `decode_beats` does, with the states of the path.
 
-    Recordings of more than an hour are decoded in parts that overlap.
+    Recordings of more than an hour are decoded in parts that overlap; `progress` is called after each part with the
+    seconds decoded so far, and of how many.
     """
     if np.shape(activations)[:1] > (LONGEST_S * checked_fps(fps),):
-        return _decode_parts(checked_activations(activations), checked_fps(fps), settings, hints, hint_tolerance_s)
+        activations = checked_activations(activations)
+        return _decode_parts(activations, checked_fps(fps), settings, hints, hint_tolerance_s, progress)
     build, frames, rate = _from_activations(activations, fps)
-    return decode_states(
+    decoded = decode_states(
         build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s
     )
+    if progress is not None:
+        progress(round(frames / rate), round(frames / rate))
+    return decoded
 
 
 def _decode_parts(
-    activations: Activations, fps: float, settings: DecoderSettings | None, hints: Beats | None, hint_tolerance_s: float
+    activations: Activations,
+    fps: float,
+    settings: DecoderSettings | None,
+    hints: Beats | None,
+    hint_tolerance_s: float,
+    progress: Callable[[int, int], None] | None,
 ) -> DecodedBeats:
     """Decode activations of hours in parts, with the tempi that all hints ask for."""
     settings = settings or DecoderSettings()
@@ -186,7 +197,7 @@ def _decode_parts(
     def model_part(start: int, stop: int) -> BarPointer:
         return bar_pointer(activations[start:stop].astype(np.float64), fps=fps, settings=rest)
 
-    return decode_parts(decode_part, model_part, activations.max(axis=1), fps=fps)
+    return decode_parts(decode_part, model_part, activations.max(axis=1), fps=fps, progress=progress)
 
 
 def posteriors(

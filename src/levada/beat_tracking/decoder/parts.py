@@ -36,6 +36,7 @@ def decode_parts(
     activation: npt.NDArray[np.floating],
     *,
     fps: float,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DecodedBeats:
     """Decode a recording in parts, and join their beats.
 
@@ -49,6 +50,8 @@ def decode_parts(
         Probability of any beat.
     fps : float
         Frames per second.
+    progress : callable, optional
+        Called with the seconds decoded so far, and of how many.
 
     Returns
     -------
@@ -69,6 +72,8 @@ def decode_parts(
                 columns = _rows(columns, np.arange(len(columns[0])) > 0)
         parts.append(columns)
         no_pulse[seam:stop] = decoded.no_pulse[seam - start :]
+        if progress is not None:
+            progress(round(min(frames, middle + size) / fps), round(frames / fps))
         if stop == frames:
             break
     starts, tempi, states, hinted, times, positions, confidence = map(np.concatenate, zip(*parts, strict=True))

@@ -32,6 +32,7 @@ from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.beat_tracking.external.safe_pickle import Part, read_network
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.network_tracker import NetworkTracker, predict
+from levada.beat_tracking.tracker import Progress
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -282,8 +283,11 @@ class _WithoutDownbeats(NetworkTracker):
             raise InputError(f"{self.name} finds no downbeats, and takes no metres")
         return super().restrict(tempo_bpm=tempo_bpm)
 
-    def analyse_activations(self, activations: Floats32, *, hints: Beats | None = None) -> Analysis:
-        decoded = decode_activations(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
+    def analyse_activations(
+        self, activations: Floats32, *, hints: Beats | None = None, progress: Progress | None = None
+    ) -> Analysis:
+        fps = self.front_end.grid.fps
+        decoded = decode_activations(activations, fps=fps, settings=self.settings, hints=hints, progress=progress)
         return analyse_beats(decoded, counted=hints is not None and bool(hints.positions.any()))
 
 

@@ -16,6 +16,7 @@ from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.augmentation import fix_length
 from levada.beat_tracking.decoder import DecoderSettings, decode_activations, decode_states, model_posteriors
 from levada.beat_tracking.decoder.decode import HINT_TOLERANCE_S
+from levada.beat_tracking.decoder.parts import LONGEST_S
 from levada.beat_tracking.decoder.peaks import snap_to_peaks, sub_frame
 from levada.beat_tracking.decoder.settings import NO_PULSE_COST, TempoRange
 from levada.beat_tracking.decoder.state_space import (
@@ -28,6 +29,7 @@ from levada.beat_tracking.decoder.state_space import (
     no_pulse_scores,
     pattern_pointer,
 )
+from levada.beat_tracking.long_recordings import analyse_in_parts, duration_s
 from levada.beat_tracking.network_tracker import NetworkTracker, spectrogram_pieces
 from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.likelihood import CellLikelihood, beats_score
@@ -136,10 +138,18 @@ class PatternTracker:
     ) -> Analysis:
         """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
         with collected_warnings() as warned:
-            analysis = self.analyse_observations(self.observe(audio, rate, progress=progress), hints=hints)
+            if duration_s(audio, rate) > LONGEST_S:
+                analysis = analyse_in_parts(self._analyse_audio, audio, rate, hints=hints, progress=progress)
+            else:
+                analysis = self._analyse_audio(audio, rate, hints, progress)
         where = f"{audio}: " if isinstance(audio, str | Path) else ""
         log_again((name, level, where * (name == __name__) + message) for name, level, message in warned)
         return analysis
+
+    def _analyse_audio(
+        self, audio: AudioLike, rate: int | None, hints: Beats | None, progress: Progress | None = None
+    ) -> Analysis:
+        return self.analyse_observations(self.observe(audio, rate, progress=progress), hints=hints)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> PatternTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
