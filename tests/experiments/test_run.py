@@ -101,7 +101,9 @@ class TestRun:
         for job in (base, flux):
             files = run(job)
             told = about(files)
-            assert set(files) == {"run.json", "scores.csv"}
+            assert set(files) == {"run.json", "scores.csv", "beats.json"}
+            assert set(json.loads(files["beats.json"])) == set(told["test"])
+            assert told["source"]["path"] == job.source.path
             assert (told["labels"], told["labels_minutes"], told["model"]["card"]) == ([], 0, None)
             assert told["costs"]["adapt_cpu_s"] == 0
             assert told["config"]["minutes"] == 0

@@ -19,18 +19,18 @@ from levada.data.beat_check import duplicates as find_duplicates
 from levada.data.sampling import sample_files as sample_spans_of_files
 from levada.data.spans import halve
 from levada.errors import InputError
+from levada.io.beats import Beats
 from levada.learning.names import FLUX
 from levada.learning.task import SCORES, BaseModel
 
 if TYPE_CHECKING:
     from levada.beat_tracking.patterns import Patterns
-    from levada.io.beats import Beats
     from levada.learning.weights import Weights
 
 __all__ = [
-    "AUGMENTATIONS", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
+    "AUGMENTATIONS", "ESTIMATES", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "sample", "sample_files", "score", "selections", "split", "strategies",
+    "no_augmentation", "open_corpus", "read_estimates", "sample", "sample_files", "score", "selections", "split", "strategies",
     "trained_on", "warm_up",
 ]  # fmt: skip
 
@@ -48,6 +48,8 @@ AUGMENTATIONS: Mapping[str, str] = {
     "hidden": "hidden",
 }
 RANDOM = "random"
+ESTIMATES = "beats.json"
+"""The file of the beats of a run, to play them in its report."""
 
 
 def strategies() -> Mapping[str, Callable[..., Any]]:
@@ -246,8 +248,33 @@ def trained_on(name: str) -> frozenset[str]:
 
 
 def score(items: Sequence[Track | Span], model: Any, *, name: str, trim_s: float | None, folder: Path) -> list[Path]:
-    """Score recordings: a row for each."""
+    """Score recordings: a row for each; their estimated beats are in `ESTIMATES`."""
     from levada.beat_tracking.evaluation import evaluate
 
-    evaluate(items, {name: model}, trim_s=trim_s).write_csv(folder / SCORES)
-    return [folder / SCORES]
+    result = evaluate(items, {name: model}, trim_s=trim_s)
+    result.write_csv(folder / SCORES)
+    estimates = {
+        row.track: [row.estimate.times_s.round(4).tolist(), row.estimate.positions.tolist()]
+        for row in result.rows
+        if row.estimate is not None
+    }
+    (folder / ESTIMATES).write_text(json.dumps(estimates, separators=(",", ":")), encoding="utf-8")
+    return [folder / SCORES, folder / ESTIMATES]
+
+
+def read_estimates(folder: Path) -> dict[str, Beats]:
+    """Read the beats that a run estimated, by recording; none of a run of a version that did not keep them.
+
+    Raises
+    ------
+    InputError
+        If they are damaged.
+    """
+    path = folder / ESTIMATES
+    if not path.is_file():
+        return {}
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Beats(times_s, positions) for name, (times_s, positions) in rows.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"is damaged: {error}", path=path) from None

@@ -74,8 +74,8 @@ def run(job: Job) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        The files of its folder: "run.json", "scores.csv", "log.csv" where it trained and those of "weights/" if they
-        are kept.
+        The files of its folder: "run.json", "scores.csv", "beats.json" of trackers, "log.csv" where it trained and
+        those of "weights/" if they are kept.
 
     Raises
     ------
@@ -209,6 +209,7 @@ def _record(
         "study": job.study,
         "config": plan.config(),
         "labels": [[_id(span), round(span.start_s, 4), round(span.end_s, 4)] for span in spans],
+        "source": {"path": job.source.path, "left_out": list(job.source.left_out)},
         "labels_minutes": sum(span.duration_s for span in spans) / 60,
         "test": [_id(item) for item in test],
         "costs": {name: round(value, 3) for name, value in costs.items()},

@@ -1,7 +1,8 @@
 """Folders of runs, with checksums: written by one process, whole or not at all, and read by any.
 
-``OUT/runs/ID/`` holds ``run.json``, ``scores.csv`` with a row for each scored recording and, where it trained,
-``log.csv``; ``also/NAME.csv`` with the scores on other corpora; ``weights/`` where the study keeps them.
+``OUT/runs/ID/`` holds ``run.json``, ``scores.csv`` with a row for each scored recording, ``beats.json`` with the
+estimates of trackers and, where it trained, ``log.csv``; ``also/NAME.csv`` with the scores on other corpora;
+``weights/`` where the study keeps them.
 ``OUT/studies/NAME.json`` says which runs the last call of a study had in its grid.
 """
 

@@ -47,9 +47,9 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; --levada-player-height: 60vh; }}</style>
+<style>body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; font: 16px/1.5 system-ui, sans-serif; --levada-player-height: 60vh; }}</style>
 <body>
-{body}
+{lead}{body}
 </body>
 </html>
 """
@@ -237,7 +237,9 @@ class Player:
         audio_io.write(path, sound, rate=OPUS_RATE, kbps=kbps, force=force)
 
 
-def save_players(path: str | Path, players: Sequence[Player], *, title: str, force: bool = False) -> None:
+def save_players(
+    path: str | Path, players: Sequence[Player], *, title: str, lead: Sequence[str] = (), force: bool = False
+) -> None:
     """Write several players into a web page of one file; see `Player.save`.
 
     Parameters
@@ -248,13 +250,16 @@ def save_players(path: str | Path, players: Sequence[Player], *, title: str, for
         In this order. The page is in the language of the first one.
     title : str
         Of the page.
+    lead : sequence of str
+        Paragraphs above the players.
     force : bool
         Whether a file that exists may be replaced.
     """
     check_page(path)
     body = "\n".join([*(player._element() for player in players), f"<script>{script()}</script>"])
     language = next((player.language for player in players), None) or "en"
-    page = PAGE.format(title=html.escape(title), language=language, body=body)
+    paragraphs = "".join(f"<p>{html.escape(one)}</p>\n" for one in lead)
+    page = PAGE.format(title=html.escape(title), language=language, lead=paragraphs, body=body)
     with atomic_file(path, force=force) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -1,9 +1,9 @@
-"""A page with the recordings that a model tracks worst: audio, reference and estimates of all models."""
+"""Pages of excerpts where models are wrong: audio, reference and estimates; of those that a model tracks worst."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from levada.io.audio import AudioExcerpt
 from levada.io.beats import Beats, distances
 from levada.player.player import Player, save_players
 
-__all__ = ["save_worst"]
+__all__ = ["excerpt_player", "save_worst"]
 
 MOST = 5
 EXCERPT_S = 30.0
@@ -71,19 +71,51 @@ def _quality(row: Row) -> tuple[float, str]:
 
 
 def _player(track: Track, rows: Sequence[Row]) -> Player:
-    reference, first = track.beats(), rows[0]
+    first = rows[0]
     estimates = {row.model: row.estimate for row in rows if row.estimate is not None}
-    wrong_s = _wrong(reference, estimates.get(first.model, Beats([])))
-    start_s = _densest(wrong_s, first.start_s, first.end_s)
-    end_s = min(start_s + EXCERPT_S, track.duration_s)
     scores = ", ".join(
         f"{row.model} {row.scores['beat_f']:.2f} / {row.scores.get('downbeat_f', math.nan):.2f}"
         for row in rows
         if row.scores
     )
     kind = f" ({first.kind})" if first.kind else ""
-    title = f"{track.id}{kind}: beat F / downbeat F {scores}; {start_s:.0f} to {end_s:.0f} s"
-    return Player(AudioExcerpt(track.audio, start_s, end_s), beats=estimates, reference=reference, title=title)
+    title = f"{track.id}{kind}: beat F / downbeat F {scores}"
+    compared = [estimates.get(first.model, Beats([]))]
+    return excerpt_player(track, estimates, compared, title=title, span_s=(first.start_s, first.end_s))
+
+
+def excerpt_player(
+    track: Track,
+    estimates: Mapping[str, Beats],
+    compared: Iterable[Beats],
+    *,
+    title: str,
+    span_s: tuple[float, float],
+    length_s: float = EXCERPT_S,
+) -> Player:
+    """Return a player of the excerpt of a recording in which some estimates have most wrong beats and downbeats.
+
+    Parameters
+    ----------
+    track : Track
+        With its reference.
+    estimates : mapping of str to Beats
+        That are shown, by name.
+    compared : iterable of Beats
+        That choose the excerpt.
+    title : str
+        The times of the excerpt are added.
+    span_s : (float, float)
+        What was scored.
+    length_s : float
+        Of the excerpt, in seconds.
+    """
+    reference = track.beats()
+    wrong_s = np.sort(np.concatenate([_wrong(reference, beats) for beats in compared]))
+    start_s = _densest(wrong_s, *span_s, length_s)
+    end_s = min(start_s + length_s, track.duration_s)
+    excerpt, place = AudioExcerpt(track.audio, start_s, end_s), f"{start_s:.0f} to {end_s:.0f} s"
+    return Player(excerpt, beats=estimates, reference=reference, title=f"{title}; {place}")
 
 
 def _wrong(reference: Beats, estimate: Beats) -> npt.NDArray[np.float64]:
@@ -93,9 +125,9 @@ def _wrong(reference: Beats, estimate: Beats) -> npt.NDArray[np.float64]:
     return np.sort(np.concatenate(alone))
 
 
-def _densest(times_s: npt.NDArray[np.float64], start_s: float, end_s: float) -> float:
+def _densest(times_s: npt.NDArray[np.float64], start_s: float, end_s: float, length_s: float) -> float:
     """Return where the excerpt of what was scored begins that has most of some times."""
-    last_s = max(start_s, end_s - EXCERPT_S)
+    last_s = max(start_s, end_s - length_s)
     starts = np.unique(np.clip([start_s, *(times_s - 1.0)], start_s, last_s))
-    counts = np.searchsorted(times_s, starts + EXCERPT_S) - np.searchsorted(times_s, starts)
+    counts = np.searchsorted(times_s, starts + length_s) - np.searchsorted(times_s, starts)
     return float(starts[counts.argmax()])

@@ -6,13 +6,14 @@
 - `axes`: settings of strategies as axes.
 - `transfer`: scores on corpora that a model was not adapted to.
 - `stems`: instrument by instrument, and which instrument ended up in which stem.
+- `players`: a page beside it with the sound of recordings before and after.
 - `text`, `figures`, `tables`, `page`: the same for readers.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from levada.beat_tracking.metrics import SCORE_TEXTS
 from levada.experiments.report import axes, figures, stems, tables, text, transfer
 from levada.experiments.report.page import Image, Section, render_page
+from levada.experiments.report.players import PLAYERS, PlayerPage, write_players
 from levada.experiments.report.results import Method, Results, collect
 from levada.experiments.report.tables import Table
 from levada.experiments.store import read_runs
@@ -49,16 +51,26 @@ class ReportSummary:
         Number of runs without.
     findings : tuple of str
         Sentences.
+    players : PlayerPage or None
+        The page with sound, where one was asked for.
     """
 
     page: Path
     runs: int
     failed: int
     findings: tuple[str, ...]
+    players: PlayerPage | None = None
 
 
 def write_report(
-    runs: str | Path, *, out: str | Path, force: bool = False, progress: Callable[[int, int], None] | None = None
+    runs: str | Path,
+    *,
+    out: str | Path,
+    players: int = 0,
+    recordings: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ReportSummary:
     """Write the report of a folder of runs.
 
@@ -68,6 +80,11 @@ def write_report(
         The folder of `levada study`.
     out : path-like
         The folder of the report: `index.html`, `figures/` (PDF, SVG, PNG) and `tables/` (CSV, LaTeX, Markdown).
+    players : int
+        Number of recordings of each corpus in `players.html`, a page beside it that has their sound; without any, and
+        without `recordings`, there is no such page.
+    recordings, methods : sequence of str
+        See `players.write_players`.
     force : bool
         Whether a report that exists may be replaced.
     progress : callable, optional
@@ -80,16 +97,22 @@ def write_report(
     Raises
     ------
     InputError
-        If there are no runs, or the report exists or cannot be written.
+        If there are no runs, or the report exists or cannot be written; or no recording that is asked for can be
+        played.
     MissingExtra
         If matplotlib is not installed.
     """
     results = collect(read_runs(runs))
+    sound: PlayerPage | None = None
     findings, selection = text.findings(results), text.selection_text(results)
     with atomic_folder(out, marker=PAGE, force=force) as temporary:
         writer = _Writer(temporary)
+        if players or recordings:
+            sound = write_players(
+                temporary / PLAYERS, results, runs=Path(runs), most=players, recordings=recordings, methods=methods
+            )
         parts = [partial(_corpus, results, corpus, writer) for corpus in results.corpora]
-        parts += [partial(_closing, results, selection, writer)]
+        parts += [partial(_closing, results, selection, writer, sound)]
         sections: list[Section] = []
         for done, part in enumerate(parts, start=1):
             sections += part()
@@ -102,7 +125,7 @@ def write_report(
         lead = [*findings, *([selection] if selection else [])]
         footer = f"Made by levada from {len(results.runs)} runs. Figures are in figures/, tables in tables/."
         (temporary / PAGE).write_text(render_page(title, lead, sections, footer=footer), encoding="utf-8")
-    return ReportSummary(Path(out) / PAGE, len(results.runs), len(results.failed), tuple(findings))
+    return ReportSummary(Path(out) / PAGE, len(results.runs), len(results.failed), tuple(findings), sound)
 
 
 class _Writer:
@@ -202,7 +225,7 @@ def _instruments(
     return Section(f"{corpus}: instruments", (), parts)
 
 
-def _closing(results: Results, selection: str, writer: _Writer) -> Iterator[Section]:
+def _closing(results: Results, selection: str, writer: _Writer, sound: PlayerPage | None) -> Iterator[Section]:
     """Verdicts, changed recordings, costs, caveats and methods, over all corpora."""
     verdict_parts = [writer.table(tables.verdict_table(results))]
     paragraphs = [
@@ -221,12 +244,16 @@ def _closing(results: Results, selection: str, writer: _Writer) -> Iterator[Sect
         transferred = [writer.table(one) for one in (transfer.forgotten(results), tradition) if one.rows]
         yield Section("What was forgotten", (), transferred, transfer.forgotten_text(results))
     changed = [writer.table(tables.gained_and_lost(results, lost=lost)) for lost in (True, False)]
-    yield Section("Recordings that got worse, and better", (), changed)
+    links = []
+    if sound is not None:
+        size = f"{PLAYERS}, {sound.mb:.1f} MB with sound"
+        links = [(PLAYERS, f"Play {', '.join(sound.recordings)} with the labels and the beats before and after ({size})")]
+    yield Section("Recordings that got worse, and better", (), changed, links=links)
     parts: list[Image | Table] = []
     if any(not method.is_pretrained for method in results.methods) and results.costs:
         caption = "Costs of a run, over all corpora."
         parts.append(writer.image(figures.costs(results), "costs", "Time and memory by budget.", caption))
     yield Section("Costs", (), [*parts, writer.table(tables.costs(results))], is_folded=True)
-    missing = text.missing(results)
+    missing = [*text.missing(results), *(sound.notes if sound is not None else ())]
     yield Section("Missing results and caveats", () if missing else ("None: all runs are there.",), (), missing)
     yield Section("How it was measured", text.methods_text(results))

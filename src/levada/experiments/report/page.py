@@ -34,6 +34,7 @@ class Section:
     parts: Sequence[Image | Table] = ()
     bullets: Sequence[str] = ()  # sentences
     is_folded: bool = False  # whether its tables are closed at first
+    links: Sequence[tuple[str, str]] = ()  # address and text; the page is beside what they lead to
 
 
 def render_page(title: str, lead: Sequence[str], sections: Sequence[Section], *, footer: str) -> str:

@@ -173,7 +173,7 @@ class LevadaPlayer extends HTMLElement {
     this.data = data;
     this.playback.duration = duration;
     const { timeline } = this;
-    timeline.open({ duration_s: duration, peaks_fps: PEAKS_FPS, spectrogram_fps: data.spectrogram?.fps, bands: data.spectrogram?.bands, tile_s: TILE_S });
+    timeline.open({ duration_s: duration, peaks_fps: PEAKS_FPS, spectrogram_fps: data.spectrogram?.fps, bands: data.spectrogram?.bands, tile_s: TILE_S, has_curves: Boolean(data.activations) });
     timeline.origin = data.start_s ?? 0;
     timeline.layers = data.layers.map(({ name, beats, is_reference: isReference }) => ({
       name, colour: isReference ? "sure" : "beat", isReference,

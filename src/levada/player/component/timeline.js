@@ -221,7 +221,7 @@ export class Timeline {
     const lanes = this.laneTop();
     const rest = height - lanes;
     const wave = [lanes, 0.36 * rest];
-    const spectrum = [lanes + 0.36 * rest, 0.46 * rest];
+    const spectrum = [lanes + 0.36 * rest, (this.info.has_curves === false ? 0.64 : 0.46) * rest];
     const curves = [lanes + 0.82 * rest, 0.18 * rest];
     if (this.loop) {
       pen.fillStyle = colour.accent;
