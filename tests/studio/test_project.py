@@ -1,6 +1,7 @@
 """A project without a browser: opening, editing, decoding between anchors, learning, saving, two annotators."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import FORMATS, read_beats
-from levada.studio import Project, views
+from levada.studio import Project, decoding, views
 from levada.studio.annotation import to_beats, verified
 from studio_recordings import clicks
 
@@ -289,10 +290,57 @@ def test_peaks_are_the_lowest_and_highest_sample_of_every_5_ms(tmp_path, rate):
     samples = np.random.default_rng(0).uniform(-1, 1, (2, 3 * rate)).astype(np.float32)
     path = tmp_path / "noise.wav"
     audio.write(path, samples, rate=rate)
-    peaks = views.peaks(path)
+    peaks = views.PeakReader(path).read()
     assert len(peaks) == 3 * views.PEAKS_FPS
     at = round(100 * rate / views.PEAKS_FPS), round(101 * rate / views.PEAKS_FPS)
     assert np.abs(peaks[100] / 127).max() == pytest.approx(np.abs(samples[:, at[0] : at[1]]).max(), abs=0.01)
+
+
+def test_parts_of_the_peaks_join_in_any_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "PART_S", 1.0)
+    monkeypatch.setattr(views, "TILE_S", 0.5)
+    samples = np.random.default_rng(0).uniform(-1, 1, (1, round(2.6 * 8000))).astype(np.float32)
+    audio.write(tmp_path / "noise.wav", samples, rate=8000)
+    in_order, others = views.PeakReader(tmp_path / "noise.wav"), views.PeakReader(tmp_path / "noise.wav")
+    parts = [in_order.read(number) for number in range(4)]
+    assert [len(part) for part in parts] == [200, 200, 120, 0]
+    for number in (1, 2, 0, 2):
+        np.testing.assert_array_equal(others.read(number), parts[number])
+    expected = samples[0, 8000 : 8000 + 40]
+    assert parts[1][0].tolist() == [round(127 * expected.min()), round(127 * expected.max())]
+    for number in (-1, 9):
+        with pytest.raises(InputError):
+            others.read(number)
+    with pytest.raises(InputError, match="no such file"):
+        views.PeakReader(tmp_path / "none.wav").read()
+
+
+def test_an_edit_while_a_recording_is_analysed_waits_for_it_and_others_do_not(project, monkeypatch):
+    began, may_end, found = threading.Event(), threading.Event(), []
+    prepare = decoding.prepare
+
+    def slow(tracker, path, **options):
+        if path.stem == "even":
+            began.set()
+            assert may_end.wait(60)
+        return prepare(tracker, path, **options)
+
+    monkeypatch.setattr(decoding, "prepare", slow)
+    analysing = threading.Thread(target=project.prepared, args=("even",), daemon=True)
+    analysing.start()
+    assert began.wait(60)
+    tapping = threading.Thread(
+        target=lambda: found.append(project.edit("even", "tap", {"time_s": 3.21, "position": 1})), daemon=True
+    )
+    tapping.start()
+    state, _ = project.edit("waltz", "tap", {"time_s": 3.0, "position": 1})
+    assert 3.0 in [mark.time_s for mark in state.annotation if mark.verified]
+    assert not found
+    may_end.set()
+    tapping.join(60)
+    analysing.join(60)
+    ((state, _),) = found
+    assert [mark.time_s for mark in state.annotation if mark.verified] == [3.21]
 
 
 def test_tiles_of_the_spectrogram_join_without_a_gap(tmp_path):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class Proposal:
     revision : int
         Of the annotation that it was learnt from.
     annotation : Annotation
+    number : int
+        Another one for each proposal.
     """
 
     strategy: str
@@ -62,12 +65,14 @@ class Proposal:
     annotator: str
     revision: int
     annotation: Annotation
+    number: int = field(default_factory=count(1).__next__)
 
     def to_json(self, before: Annotation) -> dict[str, Any]:
         """Return both annotations where nobody has verified them, and how they differ."""
         old, new = (tuple(mark for mark in one if not mark.verified) for one in (before, self.annotation))
         card = self.tracker.card
         return {
+            "number": self.number,
             "strategy": self.strategy,
             "recording": self.recording,
             "beats": [list(mark) for mark in self.annotation],
@@ -132,10 +137,11 @@ class Project:
         self.jobs = Jobs()
         self._closing.callback(self.jobs.stop)
         self._lock = threading.RLock()
+        self._keeping = threading.Lock()  # of what is kept in memory; nothing waits while it has this one
         self._drawing = threading.Lock()
         self._prepared: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
         self._preparing: dict[tuple[str, str], threading.Lock] = {}
-        self._peaks: dict[str, Any] = {}
+        self._peaks: OrderedDict[str, views.PeakReader] = OrderedDict()
         self._reader = views.SampleReader()
         self._visited: set[tuple[str, float]] = set()
         self.proposals: dict[str, Proposal] = {}
@@ -200,17 +206,17 @@ class Project:
             if progress is not None:
                 progress(done, total)
 
-        with self._lock:
+        with self._keeping:
             lock = self._preparing.setdefault(key, threading.Lock())
         with lock:
             if key not in self._prepared:
                 found = decoding.prepare(tracker, track.audio, duration_s=track.duration_s, progress=wait_for_waveform)
-                with self._lock:
+                with self._keeping:
                     self._prepared[key] = found
                     while len(self._prepared) > KEPT_PREPARED:
                         self._prepared.popitem(last=False)
                 return found
-            with self._lock:
+            with self._keeping:
                 found = self._prepared[key]
                 self._prepared.move_to_end(key)
             return found
@@ -259,6 +265,7 @@ class Project:
             "spectrogram_fps": views.SPECTROGRAM_FPS,
             "bands": views.N_BANDS,
             "tile_s": views.TILE_S,
+            "part_s": views.PART_S,
             "notes": [*changes, *_beyond_the_end(track, track.duration_s)],
             "stems": [*self.stems(recording)],
         }
@@ -275,14 +282,19 @@ class Project:
         if before is None or before[2] == content:
             return []
         self.tracks[track.id] = replace(track)  # its length may be another one
+        self._peaks.pop(track.id, None)
         return ["this recording has changed since it was annotated: check that the beats still lie on it"]
 
-    def peaks(self, recording: str) -> Any:
-        """Return the peaks of a recording, see `views.peaks`."""
-        if recording not in self._peaks:
-            with self._drawing:
-                self._peaks[recording] = views.peaks(self.track(recording).audio)
-        return self._peaks[recording]
+    def peaks(self, recording: str, part: int = 0) -> Any:
+        """Return a part of the peaks of a recording, see `views.PeakReader`; the last few recordings are kept."""
+        path = self.track(recording).audio
+        with self._keeping:
+            reader = self._peaks.setdefault(recording, views.PeakReader(path))
+            self._peaks.move_to_end(recording)
+            while len(self._peaks) > KEPT_PREPARED:
+                self._peaks.popitem(last=False)
+        with self._drawing:
+            return reader.read(part)
 
     def samples(self, recording: str, *, start_s: float, duration_s: float, stem: str | None = None) -> tuple[Any, int]:
         """Read a part of a recording, or of one of its separated instruments, see `views.SampleReader`."""
@@ -357,6 +369,9 @@ class Project:
         warnings : list of str
             Of hints that cannot be met: the beats are kept as they are placed.
         """
+        self.state(recording, annotator)  # where the recording is still being analysed others need not wait for it
+        if decode and kind == "move":
+            self.prepared(recording)
         with self._lock:
             after, warnings = self.preview(recording, kind, arguments, annotator=annotator, decode=decode)
             return self.journal.add(recording, annotator, kind, after, origin=origin), warnings

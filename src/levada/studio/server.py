@@ -244,13 +244,13 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     def status(request: Request, body: dict[str, Any]) -> Any:
         annotator, name = who(request, body), recording(request)
-        proposals = [
-            one.to_json(project.journal.state(one.recording, one.annotator).annotation)
-            for one in list(project.proposals.values())
-            if one.annotator == annotator
-        ]
+        there = [one.number for one in list(project.proposals.values()) if one.annotator == annotator]
         revision = project.journal.state(name, annotator).revision if name in project.tracks else 0
-        return {**project.jobs.status(), "proposals": proposals, "revision": revision}
+        return {**project.jobs.status(), "proposals": there, "revision": revision}
+
+    def proposals(request: Request, body: dict[str, Any]) -> Any:
+        found = [one for one in list(project.proposals.values()) if one.annotator == who(request, body)]
+        return [one.to_json(project.journal.state(one.recording, one.annotator).annotation) for one in found]
 
     def next_uncertain(request: Request, body: dict[str, Any]) -> Any:
         return {"bar": project.next_uncertain(who(request, body))}
@@ -273,7 +273,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return {"written": [project.write_mix(recording(request), gains, force=bool(body.get("force"))).name]}
 
     def peaks(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
-        return _binary(project.peaks(recording(request)).tobytes())
+        part = int(request.query_params.get("part", "0"))
+        return _binary(project.peaks(recording(request), part).tobytes())
 
     def spectrogram(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         track = project.track(recording(request))
@@ -304,7 +305,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return FileResponse(path, media_type=TYPES[path.suffix], headers=HEADERS)
 
     read = {"project": overview, "recording": opened, "beats": annotation, "status": status, "agreement": agreement,
-            "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
+            "proposals": proposals, "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
     written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
                "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
                "next": next_uncertain, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.player.player import SPECTROGRAM_FPS, quantise
 
-__all__ = ["N_BANDS", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "SampleReader", "peaks", "spectrogram_tile"]
+__all__ = ["N_BANDS", "PART_S", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "PeakReader", "SampleReader", "spectrogram_tile"]
 
 PEAKS_FPS = 200
 TILE_S = 30.0
+PART_S = 300.0
+"""Of the waveform of a recording that is drawn before the rest is read."""
 CONTEXT_S = 0.1
 MOST_S = 30.0
 MOST_OPEN = 12
@@ -27,24 +30,58 @@ MOST_OPEN = 12
 Bytes = npt.NDArray[np.int8]
 
 
-def peaks(path: str | Path) -> Bytes:
-    """Compute the lowest and the highest sample of every 5 ms, of all channels.
+class PeakReader:
+    """Lowest and highest sample of every 5 ms of a recording, of all channels, in parts of five minutes.
 
-    Returns
-    -------
-    int8 [shape=(peaks, 2)]
-        Full scale is -127 to 127.
+    Parts that follow each other are read without seeking.
+
+    Parameters
+    ----------
+    path : path-like
     """
-    _, rate = audio.read(path, duration_s=1 / PEAKS_FPS)
-    found = [np.zeros((0, 2), np.float32)]
-    for block in audio.read_blocks(path, block_s=TILE_S):  # a whole number of peaks
-        edges = (np.arange(block.shape[1] * PEAKS_FPS // rate + 1) * rate / PEAKS_FPS).round().astype(int)
-        if len(edges) > 1:
-            each = [(np.minimum.reduceat(one, edges[:-1]), np.maximum.reduceat(one, edges[:-1]))
-                    for one in block[:, : edges[-1]]]  # fmt: skip
-            low, high = zip(*each, strict=True)
-            found.append(np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=1))
-    return (np.concatenate(found).clip(-1, 1) * 127).round().astype(np.int8)
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self._parts: dict[int, Bytes] = {}
+        self._blocks: Iterator[npt.NDArray[np.float32]] = iter(())
+        self._next, self._rate = -1, 0
+        self._lock = threading.Lock()
+
+    def read(self, number: int = 0) -> Bytes:
+        """Return a part, which is empty beyond the end.
+
+        Returns
+        -------
+        int8 [shape=(peaks, 2)]
+            Full scale is -127 to 127.
+        """
+        if number < 0:
+            raise InputError(f"has no part {number}", path=self.path)
+        with self._lock:
+            if number not in self._parts:
+                self._parts[number] = self._read(number)
+            return self._parts[number]
+
+    def _read(self, number: int) -> Bytes:
+        if not self._rate:
+            self._rate = audio.read(self.path, duration_s=1 / PEAKS_FPS)[1]
+        if number != self._next:  # of a whole number of peaks, as the parts are
+            self._blocks = audio.read_blocks(audio.AudioExcerpt(self.path, number * PART_S), block_s=TILE_S)
+        self._next = -1  # where reading fails
+        found = [_peaks(block, self._rate) for block in islice(self._blocks, round(PART_S / TILE_S))]
+        self._next = number + 1
+        return np.concatenate([np.zeros((0, 2), np.int8), *found])
+
+
+def _peaks(block: npt.NDArray[np.float32], rate: int) -> Bytes:
+    edges = (np.arange(block.shape[1] * PEAKS_FPS // rate + 1) * rate / PEAKS_FPS).round().astype(int)
+    if len(edges) < 2:
+        return np.zeros((0, 2), np.int8)
+    channels = block[:, : edges[-1]]
+    each = [(np.minimum.reduceat(one, edges[:-1]), np.maximum.reduceat(one, edges[:-1])) for one in channels]
+    low, high = zip(*each, strict=True)
+    both = np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=1)
+    return (both.clip(-1, 1) * 127).round().astype(np.int8)
 
 
 def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt.NDArray[np.uint8]:

@@ -7,6 +7,7 @@ const NARROWEST_S = 0.05;
 const GRAB_PX = 7;
 const PIECE_PX = 128; // waveform and activations are painted in pieces, which are kept
 const MOST_PIECES = 100;
+const NEW_PIECES = 2; // of each kind in a frame: it must not take long
 const SPECTRUM = ["--spectrum-0", "--spectrum-1", "--spectrum-2", "--spectrum-3"];
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
@@ -36,6 +37,7 @@ export class Timeline {
     this.loop = null;
     this.dragged = null;
     this.pieces = new Map();
+    this.scales = new Map(); // in which each kind was painted last
     this.colours();
     new ResizeObserver(() => this.resize()).observe(canvas);
     new ResizeObserver(() => this.resize()).observe(overview);
@@ -93,20 +95,25 @@ export class Timeline {
     this.draw();
   }
 
-  setPeaks(buffer) {
+  // All peaks, or a part of them that begins with the n-th.
+  setPeaks(buffer, n = 0, total = buffer.byteLength / 2) {
+    if (!this.peaks) {
+      this.peaks = [new Int8Array(2 * total)];
+      while (this.peaks.at(-1).length > 4096) this.peaks.push(new Int8Array(2 * Math.ceil(this.peaks.at(-1).length / 4)));
+    }
     // halves of halves, so that any zoom reads two values a pixel
-    const pairs = new Int8Array(buffer);
-    const levels = [pairs];
-    while (levels.at(-1).length > 4096) {
-      const fine = levels.at(-1);
-      const coarse = new Int8Array(2 * Math.ceil(fine.length / 4));
-      for (let i = 0; i < coarse.length; i += 2) {
+    const levels = this.peaks;
+    const given = new Int8Array(buffer).subarray(0, Math.max(0, 2 * (total - n)));
+    levels[0].set(given, 2 * n);
+    let [from, to] = [n, n + given.length / 2];
+    for (let level = 1; level < levels.length; level++) {
+      const [fine, coarse] = [levels[level - 1], levels[level]];
+      [from, to] = [from >> 1, Math.ceil(to / 2)];
+      for (let i = 2 * from; i < 2 * to; i += 2) {
         coarse[i] = Math.min(fine[2 * i], fine[2 * i + 2] ?? 127);
         coarse[i + 1] = Math.max(fine[2 * i + 1], fine[2 * i + 3] ?? -127);
       }
-      levels.push(coarse);
     }
-    this.peaks = levels;
     this.loudest = levels.at(-1).reduce((most, one) => Math.max(most, Math.abs(one)), 8); // quiet recordings fill the lane too
     this.pieces.clear();
     this.drawOverview();
@@ -261,14 +268,25 @@ export class Timeline {
     pen.fillRect(0, lanes - 1, width, 1);
   }
 
-  // What changes with the zoom alone, in pieces that are kept: while the view moves few of them are new.
+  // What changes with the zoom alone, in pieces that are kept: while the view moves few of them are new. While the
+  // zoom changes none is made, as none would be used again.
   paintPieces(pen, name, top, tall, width, paint) {
     const ratio = devicePixelRatio || 1;
     const scale = Number((width / (this.view[1] - this.view[0])).toPrecision(9)); // pixels a second
     const first = this.view[0] * scale;
+    const place = (n) => Math.round((n * PIECE_PX - first) * ratio) / ratio;
+    let making = this.scales.get(name) === scale ? NEW_PIECES : 0;
+    this.scales.set(name, scale);
     for (let n = Math.floor(first / PIECE_PX); n * PIECE_PX < first + width; n++) {
       const key = `${name} ${n} ${scale} ${tall} ${ratio}`;
       let piece = this.pieces.get(key);
+      if (!piece && making-- <= 0) {
+        pen.save();
+        pen.translate(place(n), top);
+        paint(pen, tall, (n * PIECE_PX) / scale, scale);
+        pen.restore();
+        continue;
+      }
       if (!piece) {
         piece = new OffscreenCanvas(Math.ceil(PIECE_PX * ratio), Math.ceil(tall * ratio));
         const own = piece.getContext("2d");
@@ -277,7 +295,7 @@ export class Timeline {
         this.pieces.set(key, piece);
         if (this.pieces.size > MOST_PIECES) this.pieces.delete(this.pieces.keys().next().value);
       }
-      pen.drawImage(piece, Math.round((n * PIECE_PX - first) * ratio) / ratio, top, piece.width / ratio, piece.height / ratio);
+      pen.drawImage(piece, place(n), top, piece.width / ratio, piece.height / ratio);
     }
   }
 

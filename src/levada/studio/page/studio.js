@@ -139,6 +139,16 @@ function mergePending() {
   timeline.draw();
 }
 
+// The part of the waveform that is seen comes first.
+async function readPeaks({ id, duration_s: duration, part_s: part, peaks_fps: fps }, at) {
+  const parts = Math.max(1, Math.ceil(duration / part));
+  for (let i = 0, n = Math.min(Math.floor(at / part), parts - 1); i < parts; i++, n = (n + 1) % parts) {
+    const { buffer } = await bytes("peaks", query({ part: n }));
+    if (state.id !== id) return;
+    timeline.setPeaks(buffer, n * part * fps, Math.floor(duration * fps));
+  }
+}
+
 const reload = guard(async () => { if (state.id !== null) showState(await read("beats", query())); });
 
 const open = guard(async (id, at = 0) => {
@@ -146,6 +156,7 @@ const open = guard(async (id, at = 0) => {
   player.cursor = 0;
   player.loop = timeline.loop = null;
   Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0, metre: 0 });
+  $("metre").value = "";
   localStorage.setItem("levada-recording", id);
   blocks.clear();
   setStems([]);
@@ -162,8 +173,9 @@ const open = guard(async (id, at = 0) => {
   player.seek(at);
   timeline.reveal(at);
   const after = (name, use) => bytes(name, query()).then((found) => { if (state.id === id) { use(found); timeline.draw(); } });
+  showNext();
   await Promise.all([
-    after("peaks", ({ buffer }) => timeline.setPeaks(buffer)),
+    readPeaks(info, at),
     reload(),
     after("activations", ({ buffer, fps }) => timeline.setActivations(buffer, fps)).catch(() => {}),
   ].map((one) => Promise.resolve(one).catch((problem) => tell(problem.message))));
@@ -452,13 +464,14 @@ function showShares(kept) {
 function showNext() {
   const sure = state.beats.filter((one) => one[2]);
   let next = "nextDone";
-  if (state.shown) next = "nextProposal";
+  if (!state.revision) next = "nextWait";
+  else if (state.shown) next = "nextProposal";
   else if (!sure.length) next = "nextCalibrate";
   else if (state.accepted) next = labelled().length < Math.min(3, state.project.recordings.length) ? "nextMore" : "nextDone";
   else if (sure.length < LEAST || (sure.length < ENOUGH && !sure.some((one) => one[1] === 1))) next = "nextTap";
   else if (!sure.some((one) => one[1] === 1)) next = "nextDownbeat";
   else next = "nextLearn";
-  const message = text(next, { n: sure.length, metre: shownMetre() });
+  const message = text(next, { n: sure.length, metre: shownMetre(), done: Math.round(100 * (state.analysed ?? 0)) });
   if ($("next").textContent !== message) $("next").textContent = message;
 }
 
@@ -515,14 +528,18 @@ const poll = async () => {
     const kind = running.name?.split(" ")[0];
     $("job").querySelector("span").textContent = kind ? `${text(`working_${kind}`)} ${running.name.slice(kind.length)}` : "";
     $("progress").hidden = !kind;
+    state.analysed = running.name === `analyse ${state.id}` && running.total > 1 ? running.done / running.total : 0;
+    if (state.id !== null && !state.revision) showNext();
     if (running.total > 1) $("progress").value = running.done / running.total;
     else $("progress").removeAttribute("value");
     $("cancel").hidden = !(kind && kind !== "analyse");
     $("cancel").onclick = () => write("cancel", {}, { job: running.number });
     if (status.errors.length > errors) tell(status.errors.at(-1).error);
     errors = status.errors.length;
-    const marks = (all) => all.map((one) => one.strategy + one.beats.length).join();
-    if (marks(status.proposals) !== marks(state.proposals)) { state.proposals = status.proposals; showProposals(); }
+    if (status.proposals.join() !== state.proposals.map((one) => one.number).join()) {
+      state.proposals = await read("proposals", query());
+      showProposals();
+    }
     if (state.id !== null && status.revision && status.revision !== state.revision && !queue.waiting.length) await reload();
     if (state.separating && !busy) {
       if (state.separating === state.id) setStems((await read("recording", query())).stems);
