@@ -399,6 +399,9 @@ def test_the_page_is_in_three_languages(page):
             ".map((one) => one.outerHTML)"
         )
         assert bare == []
+        rows = page.js("['transport', 'edits'].map((one) => document.getElementById(one).offsetHeight)")
+        assert max(rows) < 60  # pixels: one row each, at 1280
+    assert page.js("document.querySelector('#cancel').textContent") == "Cancelar"
     assert len(texts) == 3
 
 

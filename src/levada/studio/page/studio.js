@@ -495,7 +495,7 @@ const refresh = guard(async () => {
     sure.style.width = `${one.beats ? (100 * one.verified) / one.beats : 0}%`;
     bars.append(certain, sure);
     const note = document.createElement("small");
-    note.textContent = one.problem ?? (one.analysed ? `${one.verified} / ${one.beats} ${text("verified")}` : text("stillAnalysing"));
+    note.textContent = one.problem ?? (one.analysed ? text("verifiedOf", one) : text("stillAnalysing"));
     note.classList.toggle("bad", Boolean(one.problem));
     button.append(name, bars, note);
     item.append(button);
