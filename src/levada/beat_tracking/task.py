@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AUGMENTATIONS", "ESTIMATES", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "read_estimates", "sample", "sample_files", "score", "selections", "split", "strategies",
-    "trained_on", "warm_up",
+    "no_augmentation", "open_corpus", "read_estimates", "sample", "sample_files", "score", "selections", "split",
+    "strategies", "trained_on", "warm_up",
 ]  # fmt: skip
 
 NAME: str = "beats"

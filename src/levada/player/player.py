@@ -47,7 +47,10 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; font: 16px/1.5 system-ui, sans-serif; --levada-player-height: 60vh; }}</style>
+<style>
+body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; --levada-player-height: 60vh; }}
+p {{ font: 16px/1.5 system-ui, sans-serif; }}
+</style>
 <body>
 {lead}{body}
 </body>

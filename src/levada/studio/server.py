@@ -305,7 +305,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return FileResponse(path, media_type=TYPES[path.suffix], headers=HEADERS)
 
     read = {"project": overview, "recording": opened, "beats": annotation, "status": status, "agreement": agreement,
-            "proposals": proposals, "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
+            "proposals": proposals, "peaks": peaks, "spectrogram": spectrogram, "activations": activations,
+            "samples": samples}  # fmt: skip
     written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
                "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
                "next": next_uncertain, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip

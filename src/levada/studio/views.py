@@ -16,7 +16,9 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.player.player import SPECTROGRAM_FPS, quantise
 
-__all__ = ["N_BANDS", "PART_S", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "PeakReader", "SampleReader", "spectrogram_tile"]
+__all__ = [
+    "N_BANDS", "PART_S", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "PeakReader", "SampleReader", "spectrogram_tile",
+]  # fmt: skip
 
 PEAKS_FPS = 200
 TILE_S = 30.0

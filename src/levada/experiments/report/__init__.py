@@ -247,7 +247,8 @@ def _closing(results: Results, selection: str, writer: _Writer, sound: PlayerPag
     links = []
     if sound is not None:
         size = f"{PLAYERS}, {sound.mb:.1f} MB with sound"
-        links = [(PLAYERS, f"Play {', '.join(sound.recordings)} with the labels and the beats before and after ({size})")]
+        words = f"Play {', '.join(sound.recordings)} with the labels and the beats before and after ({size})"
+        links = [(PLAYERS, words)]
     yield Section("Recordings that got worse, and better", (), changed, links=links)
     parts: list[Image | Table] = []
     if any(not method.is_pretrained for method in results.methods) and results.costs:
