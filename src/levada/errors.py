@@ -245,7 +245,7 @@ _PROBLEMS = {
     errno.EROFS: "its disk can only be read: choose a place on another",
     errno.ENOSPC: "the disk is full: make room or choose another",
     errno.EDQUOT: "the disk quota is used up: make room or choose another disk",
-    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EFBIG: "the file would be larger than is allowed here: choose another disk",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine",
     errno.ENOTEMPTY: "the folder is not empty",

@@ -1,13 +1,13 @@
 import hashlib
 import logging
 import os
-import resource
 import stat
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -354,15 +354,48 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     assert audio.info(tmp_path / "a.wav").samples == 20
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
-def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))  # no file may grow beyond this
-    try:
-        with pytest.raises(InputError, match=rf"a\{suffix}: .*could not be written.*disk full\?"):
-            audio.write(tmp_path / f"a{suffix}", noise(2, 200_000), rate=44100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+WRITTEN = [".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3"]
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("size", [0, 30_000])
+def test_a_file_that_may_not_be_as_large(tmp_path: Path, full_disk: Any, suffix: str, size: int) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(b"earlier")
+    with full_disk(size), pytest.raises(InputError) as error:
+        audio.write(tmp_path / f"a{suffix}", noise(2, 200_000), rate=48000, force=True)
+    assert str(error.value).startswith(f"{tmp_path / 'a'}{suffix}: could not be written: the file would be larger")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"earlier"]
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_full_disk(suffix: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with (
+        pytest.raises(InputError) as error,
+        audio.open_writer("/dev/full", rate=48000, channels=2, named=f"song{suffix}") as write_block,
+    ):
+        for _ in range(100):
+            write_block(noise(2, 4800))
+    assert str(error.value) == f"song{suffix}: could not be written: the disk is full: make room or choose another"
+
+
+@pytest.mark.parametrize("error", [AssertionError(), soundfile.LibsndfileError(2)])
+def test_a_disk_that_has_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", fail)
+    with pytest.raises(InputError, match=r"a\.wav: could not be written as a whole: see whether its disk has room"):
+        audio.write(tmp_path / "a.wav", noise(), rate=44100)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_that_were_lost_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = soundfile.SoundFile.write
+    monkeypatch.setattr(soundfile.SoundFile, "write", lambda file, samples: write(file, samples[:-1]))
+    with pytest.raises(InputError, match=r"a\.flac: could not be written as a whole"):
+        audio.write(tmp_path / "a.flac", noise(), rate=44100)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -69,6 +69,19 @@ def test_a_failing_disk_is_said_by_name(tmp_path: Path, code: int, words: str) -
     assert names(tmp_path) == []
 
 
+def test_an_error_in_a_temporary_folder_names_the_file_that_it_would_become(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError) as error,
+        atomic_folder(tmp_path / "out", marker="x") as temporary,
+        atomic_file(temporary / "song" / "drums.wav"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(error.value).startswith(f"{tmp_path / 'out' / 'song' / 'drums.wav'}: could not be written: the disk is")
+    assert names(tmp_path) == []
+    with pytest.raises(InputError, match=r"^other\.wav: no"), atomic_folder(tmp_path / "out", marker="x"):
+        raise InputError("no", path="other.wav")
+
+
 def test_a_really_full_device(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
@@ -92,7 +105,7 @@ def test_missing_folders_are_made_and_unmade(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
     check_writable(tmp_path / "a" / "b" / "c.txt")
     assert not (tmp_path / "a").exists()
-    with pytest.raises(InputError, match="the name is too long"):
+    with pytest.raises(InputError, match="name is too long"):
         check_writable(tmp_path / "a" / ("x" * 300))
     with atomic_file(tmp_path / "a" / "b" / "c.txt") as temporary:
         temporary.write_text("whole")

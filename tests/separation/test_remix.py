@@ -118,6 +118,13 @@ class TestMixing:
         other = remix(solos, tmp_path / "other", settings=replace(SMALL, seed=1))
         assert (other.written[0] / "mixture.wav").read_bytes() != (one.written[0] / "mixture.wav").read_bytes()
 
+    def test_a_full_disk_leaves_no_half_mixture(self, solos, tmp_path, full_disk):
+        out = tmp_path / "out"
+        with full_disk(100_000), pytest.raises(InputError, match="could not be written: the file would be") as error:
+            remix(solos, out, settings=SMALL)
+        assert error.value.path.parent == out / "half-1" / "mix-001"
+        assert [one for one in out.rglob("*") if one.suffix == ".wav" or one.name.startswith(".levada-0")] == []
+
     def test_nobody_is_on_both_sides(self, solos, tmp_path):
         remix(solos, tmp_path / "out", settings=replace(SMALL, mixtures=6, test=0.4, coherent=False, seed=3))
         rows = list(csv.DictReader((tmp_path / "out" / "mixtures.csv").read_text().splitlines()))

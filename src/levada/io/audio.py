@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from levada.errors import InputError
 from levada.io.audio_backends import BLOCK, Recording, Samples, check_audio_file, open_audio
 from levada.io.beats import Beats
 from levada.io.containers import lacks_length_header
-from levada.io.files import atomic_file
+from levada.io.files import atomic_file, wrap_errors
 from levada.io.run_folder import sha256_of
 
 __all__ = [
@@ -83,6 +84,8 @@ _WRITTEN = {
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 _UNUSED_BITS = {"PCM_16": 16, "PCM_24": 8}  # of int32, by codec
+_SYSTEM_ERROR = 2  # code of libsndfile
+_PROBES, _PROBE_BYTES = 16, 1 << 16  # more than libsndfile lacked room for
 
 _log = logging.getLogger(__name__)
 
@@ -383,7 +386,7 @@ def open_writer(
         if codec != "OPUS":
             raise InputError("only opus files have a bit rate that can be chosen", path=target)
         options["compression_level"] = min(max((256 - kbps) / 250, 0.0), 1.0)
-    with _wrap_errors(target, what):
+    with _wrap_errors(path, target, what):
         file = soundfile.SoundFile(
             path, "w", samplerate=rate, channels=channels, format=container, subtype=codec, **options
         )
@@ -391,29 +394,56 @@ def open_writer(
     def write_block(block: npt.NDArray[Any]) -> None:
         nonlocal count
         count += block.shape[1]
-        with _wrap_errors(target, what):
+        with _wrap_errors(path, target, what):
             file.write(np.ascontiguousarray((block << _UNUSED_BITS[codec] if block.dtype.kind == "i" else block).T))
 
     with file:
         yield write_block
-    with _wrap_errors(target, what):
+    with _wrap_errors(path, target, what):
         if soundfile.info(str(path)).frames != count:
-            raise InputError("could not be written as a whole: is the disk full?", path=target)
+            raise AssertionError("some samples were not written")
 
 
 @contextmanager
-def _wrap_errors(path: Path, what: str) -> Iterator[None]:
-    """Convert errors of libsndfile into `InputError`."""
+def _wrap_errors(path: str | Path, target: Path, what: str) -> Iterator[None]:
+    """Convert errors of libsndfile into `InputError`.
+
+    Parameters
+    ----------
+    path : path-like
+        The temporary file that is written.
+    target : Path
+        What it will be called.
+    what : str
+        Channels and rate.
+    """
     import soundfile
 
     try:
         yield
-    except InputError:
-        raise
     except (soundfile.SoundFileError, AssertionError, ValueError) as error:
-        if isinstance(error, AssertionError) or getattr(error, "code", 0) == 2:  # libsndfile's "system error"
-            raise InputError("could not be written as a whole: is the disk full?", path=path) from error
-        raise InputError(f"{what} could not be written as {path.suffix}: {error}", path=path) from error
+        if isinstance(error, InputError):
+            raise
+        with wrap_errors(target, Path(path)):
+            _check_disk(path)
+        if isinstance(error, AssertionError) or getattr(error, "code", 0) == _SYSTEM_ERROR:
+            problem = "could not be written as a whole: see whether its disk has room, and write it again"
+        else:
+            problem = f"{what} could not be written as {target.suffix}: {error}"
+        raise InputError(problem, path=target) from error
+
+
+def _check_disk(path: str | Path) -> None:
+    """Write into a temporary file until the system says why libsndfile could not: it reports other reasons, or none.
+
+    Raises
+    ------
+    OSError
+    """
+    with open(path, "ab", buffering=0) as file:
+        for _ in range(_PROBES):
+            file.write(bytes(_PROBE_BYTES))
+        os.fsync(file.fileno())
 
 
 def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:

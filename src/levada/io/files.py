@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, MissingExtra, os_error_text
 
 __all__ = [
     "HOLDER",
@@ -51,15 +51,7 @@ NETWORK_DISKS = frozenset(
 )
 LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
 
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed here",
-    errno.EACCES: "you may not write in this folder",
-    errno.EPERM: "you may not write in this folder",
-    errno.EROFS: "this disk can only be read",
-    errno.ENAMETOOLONG: "the name is too long",
-}
+_FOLDER = dict.fromkeys((errno.EACCES, errno.EPERM), "you may not write in this folder")
 
 
 @contextmanager
@@ -483,16 +475,22 @@ def wrap_errors(path: str | Path, *parts: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        In place of an `OSError` about `path`.
+        In place of an `OSError` about `path`. One about a file in a temporary folder names the file that it would
+        have become.
     """
     paths = {Path(path), *parts}
     try:
         yield
+    except InputError as error:
+        for part in parts:
+            if error.path is not None and part.name.startswith(TEMPORARY) and Path(error.path).is_relative_to(part):
+                raise InputError(error.problem, path=Path(path) / Path(error.path).relative_to(part)) from error
+        raise
     except OSError as error:
         about = None if error.filename is None else Path(error.filename)
         if error.errno is None or not (about is None or about in paths or paths & set(about.parents)):
             raise
-        reason = _REASONS.get(error.errno, error.strerror or str(error))
+        reason = _FOLDER.get(error.errno) or os_error_text(error)
         raise InputError(f"could not be written: {reason}", path=path) from error
 
 
