@@ -371,13 +371,16 @@ def test_a_file_that_may_not_be_as_large(tmp_path: Path, full_disk: Any, suffix:
 def test_a_full_disk(suffix: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    with (
-        pytest.raises(InputError) as error,
-        audio.open_writer("/dev/full", rate=48000, channels=2, named=f"song{suffix}") as write_block,
-    ):
-        for _ in range(100):
-            write_block(noise(2, 4800))
-    assert str(error.value) == f"song{suffix}: could not be written: the disk is full: make room or choose another"
+
+    def write() -> None:
+        with audio.open_writer("/dev/full", rate=48000, channels=2, named=f"song{suffix}") as write_block:
+            for _ in range(100):
+                write_block(noise(2, 4800))
+
+    with pytest.raises(InputError) as error:
+        write()
+    reason = "the disk is full: make room or choose another"
+    assert str(error.value) == f"song{suffix}: could not be written: {reason}"
 
 
 @pytest.mark.parametrize("error", [AssertionError(), soundfile.LibsndfileError(2)])

@@ -75,7 +75,7 @@ def test_an_error_in_a_temporary_folder_names_the_file_that_it_would_become(tmp_
         atomic_folder(tmp_path / "out", marker="x") as temporary,
         atomic_file(temporary / "song" / "drums.wav"),
     ):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(error.value).startswith(f"{tmp_path / 'out' / 'song' / 'drums.wav'}: could not be written: the disk is")
     assert names(tmp_path) == []
     with pytest.raises(InputError, match=r"^other\.wav: no"), atomic_folder(tmp_path / "out", marker="x"):

@@ -248,6 +248,20 @@ class TestChoosing:
         separated = separator.separate_file(tmp_path / "song.wav", tmp_path / "stems")
         assert separated.decision.weight == pytest.approx(stems.decision.weight, abs=0.02)
 
+    @pytest.mark.parametrize(("factor", "is_same"), [(1.0, True), (1.35, False)])
+    def test_only_of_other_drums_something_is_learnt_from_the_recording(self, fusion, factor, is_same):
+        drums = {name: hits(hz * factor, every_s, seed=99)[None] for name, (hz, every_s) in DRUMS.items()}
+        mixture = sum(drums.values())
+        fusion = replace(fusion, weight=0.0, weight_far=0.0)  # dictionaries alone
+        plain = mask_separator(fusion.dictionaries, name="").separate(mixture, RATE)
+        stems = separator_of(fusion, name="mine").separate(mixture, RATE)
+        before, after = (
+            np.mean([one["si_sdr_i"] for one in stem_scores(drums, given, mixture).values()])
+            for given in (plain, stems)
+        )
+        assert (after == pytest.approx(before, abs=1e-3)) == is_same
+        assert after >= before - 1e-3
+
     def test_a_part_of_its_instruments(self, fusion):
         separator = separator_of(fusion, name="mine", instruments={"low": "surdo", "high": "tamborim"})
         mixture = (hits(90, 0.5, seed=7) + hits(900, 0.25, seed=8))[None]

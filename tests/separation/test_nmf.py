@@ -370,3 +370,37 @@ class TestBlindly:
         assert first.sum() == pytest.approx(1, abs=1e-4)
         assert not second.any()
         assert not np.concatenate(nmf.learn_blindly([0 * stems[0]], [shares], settings=settings)).any()
+
+
+class TestAdapting:
+    """Dictionaries of labels, fitted to a recording of similar drums."""
+
+    def learnt(self, settings=FAST_STROKES):
+        stems = {"low": [heard(tone(100, 300))], "high": [heard(tone(1000, 2000, seed=1))]}
+        return Dictionaries(("low", "high"), nmf.learn(stems, settings=settings), CARD, settings)
+
+    def test_they_explain_and_separate_it_better(self):
+        dictionaries = self.learnt()
+        before = [one.copy() for one in dictionaries.bases]
+        stems = np.stack([heard(tone(200, 600, seed=2)), heard(tone(900, 2600, decay_s=0.1, seed=3))])
+        mixture, true = stems.sum(axis=0), stems / (stems.sum(axis=0) + 1e-9)
+        fitted = nmf.adapted(dictionaries, [mixture[:120], mixture[120:]])
+        assert nmf.divergence(fitted, mixture) < 0.9 * nmf.divergence(dictionaries, mixture)
+        errors = [np.square((nmf.masks(one, mixture) - true) * mixture).sum() for one in (dictionaries, fitted)]
+        assert errors[1] < 0.8 * errors[0]
+        assert all(np.array_equal(one, two) for one, two in zip(before, dictionaries.bases, strict=True))
+        assert (fitted.instruments, fitted.settings) == (dictionaries.instruments, dictionaries.settings)
+
+    def test_a_silent_instrument_stays_silent(self):
+        low, _ = self.learnt().bases
+        silent = Dictionaries(("low", "high"), (low, np.zeros_like(low)), CARD, FAST_STROKES)
+        fitted = nmf.adapted(silent, [heard(tone(200, 600, seed=2))])
+        assert not fitted.bases[1].any()
+        assert np.abs(fitted.bases[0] - low).max() > 1e-4
+
+    def test_nothing_to_fit_to(self):
+        dictionaries, silence = self.learnt(), np.zeros((50, STFT.n_bins), np.float32)
+        assert nmf.adapted(dictionaries, [silence]) is dictionaries
+        assert nmf.adapted(dictionaries, []) is dictionaries
+        bins = self.learnt(FAST)
+        assert nmf.adapted(bins, [heard(tone(200, 600))]) is bins

@@ -22,11 +22,13 @@ from levada.learning.card import Card
 from levada.learning.model_folder import ModelFolder, joined_facts, write_model
 from levada.separation import nmf
 from levada.separation.masking import (
+    MOST_BLIND,
     Decision,
     MaskSeparator,
     Progress,
     Spans,
     for_stream,
+    level_of,
     product,
     sample_pieces,
     sound_of,
@@ -50,6 +52,9 @@ SAME, OTHER, FAR = 1.1, 1.7, 5.0
 """Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
 `WEIGHT_OTHER` is best, and from the last on dictionaries do not count, if the network is of use for such music."""
 WEIGHT_OTHER = 0.7
+UNLIKE = 1.3
+"""From this on dictionaries that are learnt from the recording itself, starting from the masks of both, count as much
+as they do beside a network alone; up to `SAME` nothing is learnt from it, for labels of the same drums are better."""
 LEAST_DIVERGENCE = 0.02
 """Of held-out labels: copies of a sample are explained better, and takes of one drum never are."""
 
@@ -227,33 +232,43 @@ class FusionSeparator:
         """
         sampled = sample_pieces(pieces, rate)
         spectra = [Stft(rate).forward(piece) for piece in sampled]
-        magnitude = np.sqrt(np.concatenate([np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]))
+        powers = [np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]
+        magnitudes = [np.sqrt(power) for power in powers]
         fusion = self.fusion
         learnt = {name: one for name, one in self.sources.items() if one in fusion.instruments}
+        dictionaries = fusion.dictionaries.restricted([*learnt.values()]) if learnt else fusion.dictionaries
         decision = Decision(1.0, float("nan"), fusion.divergence)
         if learnt:
-            dictionaries = fusion.dictionaries.restricted([*learnt.values()])
             decision = decide(
-                fusion.weight, nmf.divergence(dictionaries, magnitude), fusion.divergence,
+                fusion.weight, nmf.divergence(dictionaries, np.concatenate(magnitudes)), fusion.divergence,
                 weight_other=fusion.weight_other, divergence_other=fusion.divergence_other,
                 weight_far=fusion.weight_far,
             )  # fmt: skip
-        other = self._separator(fusion.dictionaries, learnt) if learnt else None
-        if other is not None and decision.weight == 0 and len(learnt) == len(self.sources):
-            return other, decision  # no network is needed
-        of_network = replace(
-            self._separator(fusion.inference, self.sources), mean_weight=MEAN_WEIGHT, blind_weight=BLIND_WEIGHT
-        )
-        network, _ = of_network.for_recording(sampled, rate)
-        if other is None or decision.weight == 1:
+        alone = decision.weight == 0 and len(learnt) == len(self.sources)  # no network is needed
+        network = None if alone else self._network(sampled, rate)
+        if decision.weight == 1 and network is not None:
             return network, decision
-        fused = replace(
-            network,
-            masks=partial(_fused, other.masks, network.masks, [*map([*self.sources].index, learnt)], decision.weight),
-            context_frames=max(other.context_frames, network.context_frames),
-            restrict=None,
-        )
-        return fused, decision
+        if unlike := _unlike(decision):
+            dictionaries = nmf.adapted(dictionaries, magnitudes)
+        chosen = self._separator(dictionaries, learnt)
+        if network is not None:
+            rows = [*map([*self.sources].index, learnt)]
+            chosen = replace(
+                network,
+                masks=partial(_fused, chosen.masks, network.masks, rows, decision.weight),
+                context_frames=max(chosen.context_frames, network.context_frames),
+                restrict=None,
+            )
+        if unlike and 1 < len(self.sources) <= MOST_BLIND:
+            level = level_of(sampled, rate)
+            masks = [chosen.masks(power, level, rate) for power in powers]
+            chosen = chosen.with_blind_dictionaries(powers, masks, BLIND_WEIGHT * unlike)
+        return chosen, decision
+
+    def _network(self, pieces: Sequence[Floats32], rate: int) -> MaskSeparator:
+        """Return the network, fitted to the recording without labels."""
+        network = self._separator(self.fusion.inference, self.sources)
+        return replace(network, mean_weight=MEAN_WEIGHT, blind_weight=BLIND_WEIGHT).for_recording(pieces, rate)[0]
 
     def _separator(self, model: Any, sources: Mapping[str, str]) -> MaskSeparator:
         return mask_separator(
@@ -313,6 +328,12 @@ def decide(
     weights = [weight, min(far, max(weight, WEIGHT_OTHER if weight_other is None else weight_other)), far]
     chosen = np.interp(np.log(max(ratio, 1e-9)), np.log(ratios), weights)
     return Decision(round(float(chosen), 3), divergence, held_out)
+
+
+def _unlike(decision: Decision) -> float:
+    """Return from 0 to 1 how surely the drums of a recording are others than those of the labels."""
+    ratio = decision.divergence / max(decision.held_out, LEAST_DIVERGENCE)
+    return float(np.interp(np.log(max(ratio, 1e-9)), np.log([SAME, UNLIKE]), [0, 1]))
 
 
 def _fused(

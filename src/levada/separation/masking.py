@@ -211,12 +211,29 @@ class MaskSeparator:
         if not self.blind_weight or not 1 < len(self.instruments) <= MOST_BLIND:
             return with_means
         averaged = [_averaged(masks, means, self.mean_weight) for masks in of_pieces]
-        bases = nmf.learn_blindly([np.sqrt(power) for power in powers], averaged, settings=BLIND)
+        return with_means.with_blind_dictionaries(powers, averaged, self.blind_weight)
+
+    def with_blind_dictionaries(
+        self, powers: Sequence[Floats32], masks: Sequence[Floats32], weight: float
+    ) -> MaskSeparator:
+        """Multiply its masks with those of dictionaries that are learnt from a recording; see `nmf.learn_blindly`.
+
+        Parameters
+        ----------
+        powers : sequence of float32 [shape=(frames, bins)]
+            Of pieces of the recording.
+        masks : sequence of float32 [shape=(instruments, frames, bins)]
+            Of each piece, to start from.
+        weight : float
+            Of the dictionaries, from 0 to 1.
+        """
+        bases = nmf.learn_blindly([np.sqrt(power) for power in powers], masks, settings=BLIND)
         dictionaries = nmf.Dictionaries(self.instruments, bases, BLIND_CARD, BLIND)
         return replace(
-            with_means,
-            masks=partial(_with_dictionaries, with_means.masks, dictionaries, self.blind_weight),
+            self,
+            masks=partial(_with_dictionaries, self.masks, dictionaries, weight),
             context_frames=max(self.context_frames, dictionaries.context_frames),
+            restrict=None,
         )
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:

@@ -2,6 +2,7 @@
 
 - `learn`: from stems to bases, a few spectra for each instrument, or a few frames of spectra (convolutive).
 - `learn_blindly`: from a mixture, and masks of it that are partly wrong, to bases.
+- `adapted`: from dictionaries of labels to those of a recording with similar drums.
 - `masks`: from a mixture to the share of each instrument in it.
 - `divergence`: how badly dictionaries explain a mixture.
 - `NmfSettings`: settings; `CONVOLUTIVE`: those of bases of several frames.
@@ -14,13 +15,14 @@ contribution of each instrument. Bases of several frames separate instruments of
 """
 
 from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings, joined, load
-from levada.separation.nmf.learn import learn, learn_blindly
+from levada.separation.nmf.learn import adapted, learn, learn_blindly
 from levada.separation.nmf.masks import divergence, masks
 
 __all__ = [
     "CONVOLUTIVE",
     "Dictionaries",
     "NmfSettings",
+    "adapted",
     "divergence",
     "joined",
     "learn",

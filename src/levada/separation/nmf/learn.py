@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.separation.nmf.dictionaries import NmfSettings
+from levada.separation.nmf.dictionaries import Dictionaries, NmfSettings
 from levada.separation.nmf.masks import checked, in_bands
-from levada.separation.nmf.updates import fitted, initial
+from levada.separation.nmf.updates import activations, as_matrix, fitted, initial
 
-__all__ = ["learn", "learn_blindly"]
+__all__ = ["adapted", "learn", "learn_blindly"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -21,6 +22,9 @@ MOST_FRAMES = 12_000
 STRETCH = 250
 FIT_STEPS = 30
 """Updates of the bases of all instruments together, to a mixture."""
+ACTIVE_STEPS, ADAPTING_STEPS = 20, 3
+"""Updates of activations, and then of these and of bases of labels, by which those are adapted to a recording; 10 lose
+what the labels say. See `studies/LOG.md`."""
 
 
 def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | None = None) -> tuple[Floats32, ...]:
@@ -86,19 +90,52 @@ def learn_blindly(
     audible = [row for row, bases in enumerate(learnt) if bases.any()]
     if not audible:
         return tuple(learnt)
-    before = np.zeros((settings.taps - 1, learnt[0].shape[-1]), np.float32)
-
-    def joined(pieces: Sequence[Floats32]) -> Floats32:
-        return np.concatenate([part for one in pieces for part in (before, in_bands(one, settings))])
-
-    mixture = joined(magnitudes)
+    mixture = _joined(magnitudes, settings)
     level = mixture.max()
-    active = [initial(joined(stems[row]) / level, settings.bases, settings.taps) for row in audible]
+    active = [initial(_joined(stems[row], settings) / level, settings.bases, settings.taps) for row in audible]
     strokes = np.concatenate([learnt[row] for row in audible])
     together = fitted(mixture / level, strokes, steps=FIT_STEPS, active=np.concatenate(active, axis=1))
     for row, bases in zip(audible, np.split(together, len(audible)), strict=True):
         learnt[row] = bases
     return tuple(learnt)
+
+
+def adapted(dictionaries: Dictionaries, magnitudes: Sequence[Floats32]) -> Dictionaries:
+    """Fit dictionaries by a few updates to a mixture, whose drums are similar to those that they were learnt from.
+
+    Parameters
+    ----------
+    dictionaries : Dictionaries
+    magnitudes : sequence of float32 [shape=(frames, bins)]
+        Of pieces of the mixture.
+
+    Returns
+    -------
+    Dictionaries
+        The same ones where the mixture is silent, or bases are of bins: their number depends on the sample rate.
+    """
+    settings = dictionaries.settings
+    audible = [basis.sum(axis=(1, 2)) > 0 for basis in dictionaries.bases]
+    if not (settings.bands and any(map(np.any, audible)) and any(map(np.any, magnitudes))):
+        return dictionaries
+    strokes = np.concatenate([basis[kept] for basis, kept in zip(dictionaries.bases, audible, strict=True)])
+    strokes = strokes / strokes.sum(axis=(1, 2), keepdims=True)
+    mixture = _joined(magnitudes, settings)
+    mixture /= mixture.max()
+    active = activations(mixture, as_matrix(strokes), taps=settings.taps, steps=ACTIVE_STEPS)
+    parts = iter(fitted(mixture, strokes, steps=ADAPTING_STEPS, active=active))
+    bases = [np.zeros_like(basis) for basis in dictionaries.bases]
+    for basis, kept in zip(bases, audible, strict=True):
+        for number in np.flatnonzero(kept):
+            basis[number] = next(parts)
+    return replace(dictionaries, bases=tuple(bases))
+
+
+def _joined(magnitudes: Sequence[Floats32], settings: NmfSettings) -> Floats32:
+    """Concatenate pieces, in bands if bases are, with as much silence before each as a basis is long."""
+    pieces = [in_bands(one, settings) for one in magnitudes]
+    before = np.zeros((settings.taps - 1, pieces[0].shape[1]), np.float32)
+    return np.concatenate([part for one in pieces for part in (before, one)])
 
 
 def _bases(recordings: Sequence[Floats32], rows: int, settings: NmfSettings) -> Floats32:
