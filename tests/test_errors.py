@@ -98,9 +98,9 @@ class TestOperatingSystem:
     def test_what_it_refuses_is_said_in_words_and_with_the_name(self, tmp_path, path, words):
         (tmp_path / "file").write_text("")
         (tmp_path / "loop").symlink_to("loop")
-        with pytest.raises(InputError, match=words) as told, wrap_read_errors(tmp_path / path):
+        with pytest.raises(InputError, match=words) as raised, wrap_read_errors(tmp_path / path):
             open(tmp_path / path, "rb").close()
-        assert told.value.path == tmp_path / path
+        assert raised.value.path == tmp_path / path
 
     def test_every_reason_has_words(self):
         numbers = [number for number in vars(errno).values() if isinstance(number, int)]

@@ -30,7 +30,7 @@ def drifting(duration_s: float, *, metre: int = 4, seed: int = 0) -> Beats:
     return Beats(times, np.arange(len(times)) % metre + 1)
 
 
-def heard(
+def render_activations(
     beats: Beats, duration_s: float, *, fps: float = 100, noise: float = 0.05, missing: float = 0.0, seed: int = 0
 ) -> Floats:
     """Activations with a bump at every beat that was not missed, of 20 ms deviation, and noise between."""
@@ -55,12 +55,12 @@ def assert_same(found: Beats, expected: Beats, *, within_s: float = 0.02) -> Non
 @pytest.mark.parametrize(("bpm", "metre"), [(60, 4), (92, 2), (120, 3), (143, 4), (205, 2)])
 def test_steady_music(bpm: float, metre: int) -> None:
     beats = steady(bpm, 20, metre=metre)
-    assert_same(decode_beats(heard(beats, 20)), beats)
+    assert_same(decode_beats(render_activations(beats, 20)), beats)
 
 
 def test_drifting_music_with_missed_beats() -> None:
     beats = drifting(40)
-    found = decode_beats(heard(beats, 40, missing=0.1, noise=0.1))
+    found = decode_beats(render_activations(beats, 40, missing=0.1, noise=0.1))
     assert len(found) == len(beats)
     assert np.mean(np.abs(found.times_s - beats.times_s) < 0.03) > 0.9
     np.testing.assert_array_equal(found.positions, beats.positions)
@@ -68,13 +68,13 @@ def test_drifting_music_with_missed_beats() -> None:
 
 def test_pickup() -> None:
     beats = steady(110, 20, metre=4, position=4)
-    assert_same(decode_beats(heard(beats, 20)), beats)
+    assert_same(decode_beats(render_activations(beats, 20)), beats)
 
 
 def test_metre_changes_and_stays_if_told_to() -> None:
     positions = np.array([1, 2, 3, 4] * 6 + [1, 2, 3] * 8)
     beats = Beats(0.3 + 0.5 * np.arange(48), positions)
-    activations = heard(beats, 24.5)
+    activations = render_activations(beats, 24.5)
     assert_same(decode_beats(activations), beats)
     kept = decode_beats(activations, settings=DecoderSettings(metre_change=0))
     assert len(kept.metres) == 1
@@ -83,12 +83,12 @@ def test_metre_changes_and_stays_if_told_to() -> None:
 @pytest.mark.parametrize("metres", [(5, 7, 12), (7,)])
 def test_long_bars(metres: tuple[int, ...]) -> None:
     beats = steady(180, 16, metre=7)
-    assert_same(decode_beats(heard(beats, 16), settings=DecoderSettings(metres=metres)), beats)
+    assert_same(decode_beats(render_activations(beats, 16), settings=DecoderSettings(metres=metres)), beats)
 
 
 def test_tempo_prior_and_range_choose_between_octaves() -> None:
     quavers = steady(160, 30, metre=4)
-    activations = heard(quavers, 30, noise=0.01)
+    activations = render_activations(quavers, 30, noise=0.01)
     activations[:, 1] = 0
     weak = np.flatnonzero(np.arange(len(quavers)) % 2)
     for time in quavers.times_s[weak]:
@@ -113,7 +113,7 @@ def test_tempo_prior_decides_where_the_sound_does_not() -> None:
 
 def test_tempo_stiffness() -> None:
     times = np.cumsum(0.5 * np.tile([1.0, 1.3], 15))
-    activations = heard(Beats(times), 18)
+    activations = render_activations(Beats(times), 18)
     loose = decode_beats(activations, settings=DecoderSettings(tempo_stiffness=5))
     assert np.abs(loose.times_s - times[: len(loose)]).max() < 0.03
     stiff = decode_beats(activations, settings=DecoderSettings(tempo_stiffness=3000))
@@ -123,32 +123,32 @@ def test_tempo_stiffness() -> None:
 def test_times_lie_between_frames() -> None:
     """At 50 frames a second beats are found to a tenth of a frame."""
     beats = steady(117, 20)
-    found = decode_beats(heard(beats, 20, fps=50, noise=0), fps=50)
+    found = decode_beats(render_activations(beats, 20, fps=50, noise=0), fps=50)
     assert_same(found, beats, within_s=0.002)
 
 
 @pytest.mark.parametrize("fps", [100, 100.0, Fraction(100), Fraction(44100, 441)])
 def test_frame_rates(fps: float | Fraction) -> None:
-    activations = heard(steady(100, 10), 10)
+    activations = render_activations(steady(100, 10), 10)
     assert decode_beats(activations, fps=fps) == decode_beats(activations, fps=100)
 
 
 def test_frame_rate_of_another_network() -> None:
     fps = Fraction(22050, 512)
     beats = steady(100, 20)
-    assert_same(decode_beats(heard(beats, 20, fps=float(fps)), fps=fps), beats)
+    assert_same(decode_beats(render_activations(beats, 20, fps=float(fps)), fps=fps), beats)
 
 
 def test_downbeat_peaks_may_be_narrow_or_a_frame_aside() -> None:
     beats = steady(120, 20)
-    activations = heard(beats, 20)
+    activations = render_activations(beats, 20)
     activations[:, 1] = 0.01
     activations[np.round(beats.downbeats_s * 100).astype(int) + 1, 1] = 0.8
     assert_same(decode_beats(activations), beats)
 
 
 def test_downbeats_alone_are_beats() -> None:
-    activations = heard(steady(120, 20, metre=2), 20, noise=0)
+    activations = render_activations(steady(120, 20, metre=2), 20, noise=0)
     activations[:, 0] = np.where(activations[:, 1] > 0.3, 0, activations[:, 0])
     assert_same(decode_beats(activations), steady(120, 20, metre=2))
 
@@ -159,7 +159,7 @@ def test_silence_at_the_ends_has_no_beats_and_a_break_is_counted_through() -> No
     played = Beats(
         np.concatenate([part.times_s for part in sounding]), np.concatenate([part.positions for part in sounding])
     )
-    activations = heard(played, 30, noise=0.01)
+    activations = render_activations(played, 30, noise=0.01)
     found = decode_beats(activations)
     assert_same(found, beats.between(5, 25), within_s=0.15)
     for played in sounding:
@@ -188,7 +188,9 @@ def test_stretches_without_a_pulse_have_no_beats(heights: float) -> None:
     """Before, between and after two pieces of another tempo and metre."""
     first, second = steady(120, 20, metre=4), steady(90, 20, metre=3)
     parts = [without_pulse(20, heights=heights, seed=seed) for seed in range(3)]
-    activations = np.concatenate([parts[0], heard(first, 20), parts[1], heard(second, 20), parts[2]])
+    activations = np.concatenate(
+        [parts[0], render_activations(first, 20), parts[1], render_activations(second, 20), parts[2]]
+    )
     found = decode_beats(activations, settings=WITHOUT)
     for beats, start in ((first, 20), (second, 60)):
         played = found.between(start, start + 20.5)
@@ -202,12 +204,12 @@ def test_short_breaks_are_counted_through_where_stretches_may_be_without_a_pulse
     beats = steady(120, 40)
     sounding = np.concatenate([beats.times_s[:32], beats.times_s[40:]])  # two bars are missing
     positions = np.concatenate([beats.positions[:32], beats.positions[40:]])
-    found = decode_beats(heard(Beats(sounding, positions), 40, noise=0.01), settings=WITHOUT)
+    found = decode_beats(render_activations(Beats(sounding, positions), 40, noise=0.01), settings=WITHOUT)
     assert_same(found, beats, within_s=0.15)
 
 
 def test_hints_forbid_stretches_without_a_pulse() -> None:
-    activations = np.concatenate([heard(steady(120, 20), 20), without_pulse(20, heights=0.05)])
+    activations = np.concatenate([render_activations(steady(120, 20), 20), without_pulse(20, heights=0.05)])
     assert decode_beats(activations, settings=WITHOUT).times_s[-1] < 21
     hints = Beats(np.arange(20.3, 36, 2))
     found = decode_beats(activations, settings=WITHOUT, hints=hints)
@@ -217,7 +219,7 @@ def test_hints_forbid_stretches_without_a_pulse() -> None:
 
 
 def test_posterior_of_no_pulse() -> None:
-    activations = np.concatenate([heard(steady(120, 20), 20), without_pulse(20, heights=0.2)])
+    activations = np.concatenate([render_activations(steady(120, 20), 20), without_pulse(20, heights=0.2)])
     found = decode_activations(activations, settings=WITHOUT).no_pulse
     assert found[:1900].max() < 0.01
     assert found[2200:].min() > 0.9
@@ -228,7 +230,7 @@ def test_posterior_of_no_pulse() -> None:
 
 def test_confidence_is_low_where_nothing_is_heard() -> None:
     beats = steady(120, 30)
-    activations = heard(beats, 30, noise=0.02)
+    activations = render_activations(beats, 30, noise=0.02)
     activations[1000:2000] = 0.3
     found = decode_beats(activations)
     assert found.confidence is not None
@@ -240,7 +242,7 @@ def test_confidence_is_low_where_nothing_is_heard() -> None:
 
 def test_posteriors_peak_at_the_beats() -> None:
     beats = steady(120, 10)
-    result = posteriors(heard(beats, 10))
+    result = posteriors(render_activations(beats, 10))
     assert result.shape == (1000, 2)
     frames = np.round(beats.times_s * 100).astype(int)
     near = np.array([result[f - 2 : f + 3].sum(axis=0) for f in frames])
@@ -262,7 +264,7 @@ def test_best_product(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
-    activations = heard(drifting(30), 30, missing=0.2)
+    activations = render_activations(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)
     with_gaps = np.concatenate([activations, without_pulse(20, heights=0.2), activations])
     gaps = decode_activations(with_gaps, settings=WITHOUT)
@@ -293,7 +295,7 @@ def test_beats_at_the_very_first_and_last_frame() -> None:
 
 
 def test_arguments_are_left_alone() -> None:
-    activations = heard(steady(100, 5), 5)
+    activations = render_activations(steady(100, 5), 5)
     before = activations.copy()
     decode_beats(activations, hints=Beats([1.5]))
     np.testing.assert_array_equal(activations, before)
@@ -335,7 +337,7 @@ def test_same_as_madmom() -> None:
     from madmom.features.downbeats import DBNDownBeatTrackingProcessor
 
     beats = drifting(60)
-    activations = heard(beats, 60, noise=0.05)
+    activations = render_activations(beats, 60, noise=0.05)
     exclusive = np.stack([np.maximum(activations[:, 0] - activations[:, 1], 1e-5), activations[:, 1]], axis=1)
     theirs = DBNDownBeatTrackingProcessor(beats_per_bar=[4], fps=100, threshold=0)(exclusive)
     ours = decode_beats(activations, settings=DecoderSettings(metres=(4,), threshold=0)).between(0.2, 59.5)

@@ -231,7 +231,7 @@ class TestPeaks:
         np.testing.assert_allclose(beats.times_s, times_s, atol=1e-12)
         np.testing.assert_allclose(beats.downbeats_s, downbeats_s, atol=1e-12)
 
-    def heard(self, beats: list[int], downbeats: list[int]) -> Beats:
+    def result(self, beats: list[int], downbeats: list[int]) -> Beats:
         logits = np.full((500, 2), -8.0)
         logits[beats, 0] = 3.0
         logits[downbeats, 1] = 2.0
@@ -240,7 +240,7 @@ class TestPeaks:
     def test_positions_are_those_of_the_package(self):
         from beat_this.utils import infer_beat_numbers
 
-        beats = self.heard(list(range(10, 490, 25)), [60, 160, 235, 335])
+        beats = self.result(list(range(10, 490, 25)), [60, 160, 235, 335])
         assert beats.positions.tolist() == infer_beat_numbers(beats.times_s, beats.downbeats_s).tolist()
         assert beats.positions[:7].tolist() == [3, 4, 1, 2, 3, 4, 1]
         assert beats.confidence[0] == pytest.approx(1 / (1 + math.exp(-3)))
@@ -255,14 +255,14 @@ class TestPeaks:
         ],
     )
     def test_nobody_knows_what_the_package_would_make_up(self, downbeats, positions):
-        assert self.heard([50, 100, 150, 200, 250, 300], downbeats).positions.tolist() == positions
+        assert self.result([50, 100, 150, 200, 250, 300], downbeats).positions.tolist() == positions
 
     def test_of_two_downbeats_at_one_beat_one_is_left(self):
-        beats = self.heard([50, 100, 150], [96, 104])
+        beats = self.result([50, 100, 150], [96, 104])
         assert beats.positions.tolist() == [0, 1, 2]
 
     def test_downbeats_without_beats_are_nothing(self):
-        assert len(self.heard([], [100])) == 0
+        assert len(self.result([], [100])) == 0
 
     def test_nothing_is_nothing(self):
         assert len(beat_this.peaks(np.zeros((0, 2)))) == 0
@@ -279,8 +279,8 @@ class TestTracker:
         """A network whose logits are above 0 in half of the frames."""
         whole = torch.load(tiny, weights_only=True)
         with torch.inference_mode():
-            heard = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
-            beat, downbeat = beat_this.weights(tiny).net.logits(heard)[0].T
+            result = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
+            beat, downbeat = beat_this.weights(tiny).net.logits(result)[0].T
         shift = torch.stack([(beat - downbeat).median(), downbeat.median()])
         whole["state_dict"]["model.task_heads.beat_downbeat_lin.bias"] -= shift
         torch.save(whole, tiny)
@@ -294,8 +294,8 @@ class TestTracker:
         assert tracker.name == f"beat_this:{lively}"
         assert beats == tracker.track(*audio.read(short.audio))
         with torch.inference_mode():
-            heard = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
-            times_s, downbeats_s = Postprocessor()(*beat_this.weights(lively).net.logits(heard)[0].T)
+            result = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
+            times_s, downbeats_s = Postprocessor()(*beat_this.weights(lively).net.logits(result)[0].T)
         assert len(times_s) > 5
         np.testing.assert_allclose(beats.times_s, times_s)
         np.testing.assert_allclose(beats.downbeats_s, downbeats_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beat_tracking.external import librosa as rival
+from levada.beat_tracking.external import librosa as external_librosa
 from levada.beat_tracking.external.compiled_code import restore
 from levada.errors import InputError, MissingExtra
 from levada.io import audio, workers
@@ -28,18 +28,18 @@ class TestTracker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             own = librosa.beat.beat_track(y=librosa.load(path)[0], units="time")[1]
-        found = rival.tracker().track(path)
+        found = external_librosa.tracker().track(path)
         assert len(found) >= 10
         assert np.array_equal(found.times_s, own)
 
     @pytest.mark.parametrize("rate", [8000, 22050, 44100])
     def test_hears_clicks(self, rate):
-        found = rival.tracker().track(clicks(rate=rate), rate)
+        found = external_librosa.tracker().track(clicks(rate=rate), rate)
         assert found.tempo_bpm == pytest.approx(120, abs=4)
         assert np.abs((found.times_s - 0.5 + 0.25) % 0.5 - 0.25).max() < 0.06
 
     def test_knows_no_places_in_the_bar(self):
-        assert not rival.tracker().track(clicks(), 44100).positions.any()
+        assert not external_librosa.tracker().track(clicks(), 44100).positions.any()
 
     @pytest.mark.parametrize(
         ("samples", "rate"),
@@ -54,10 +54,10 @@ class TestTracker:
         ids=["nothing", "one sample", "five samples", "silence", "constant", "eight channels"],
     )
     def test_little_or_strange_audio_has_few_beats(self, samples, rate):
-        assert len(rival.tracker().track(samples, rate)) <= 4
+        assert len(external_librosa.tracker().track(samples, rate)) <= 4
 
     def test_survives_a_process(self):
-        tracker = rival.tracker()
+        tracker = external_librosa.tracker()
         assert tracker.identity == f"librosa {librosa.__version__}"
         assert pickle.loads(pickle.dumps(tracker)) == tracker
 
@@ -67,7 +67,7 @@ def found_apart(path):
     restore("librosa")
     cache = private_numba_cache()
     before = stamps(cache)
-    found = rival.tracker().track(path)
+    found = external_librosa.tracker().track(path)
     return found.times_s, cache, before, stamps(cache)
 
 
@@ -101,15 +101,15 @@ def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendere
 class TestRefuses:
     def test_hints(self):
         with pytest.raises(InputError, match="librosa takes no hints"):
-            rival.tracker().track(clicks(), 44100, hints=Beats([1.0]))
+            external_librosa.tracker().track(clicks(), 44100, hints=Beats([1.0]))
 
     def test_what_is_not_finite(self):
         with pytest.raises(InputError, match="not all finite"):
-            rival.tracker().track(np.full((1, 44100), np.inf, np.float32), 44100)
+            external_librosa.tracker().track(np.full((1, 44100), np.inf, np.float32), 44100)
 
     @pytest.mark.slow
     def test_fails_on_one_recording_and_not_on_the_next(self, monkeypatch):
-        tracker = rival.tracker()
+        tracker = external_librosa.tracker()
 
         def failing(**_):
             raise librosa.ParameterError("no such thing")
@@ -123,4 +123,4 @@ class TestRefuses:
     def test_where_it_is_not_installed(self, hide_module):
         hide_module("librosa")
         with pytest.raises(MissingExtra, match=r"librosa is needed to use its beat tracker: .*levada\[librosa\]"):
-            rival.tracker()
+            external_librosa.tracker()

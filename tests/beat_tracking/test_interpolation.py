@@ -95,7 +95,7 @@ class TestFolds:
 class TestEventLoss:
     beats = Beats([0.5, 1.0, 1.5, 2.0], [1, 2, 1, 2])
 
-    def heard(self, beat=0.0, at=(), ones=()):
+    def result(self, beat=0.0, at=(), ones=()):
         activations = np.full((250, 2), beat)
         activations[:, 1] = 0.0
         for frame, height in at:
@@ -106,23 +106,23 @@ class TestEventLoss:
 
     def test_all_right_costs_nothing_a_little_aside_neither(self):
         beats = [(50, 1.0), (103, 1.0), (147, 1.0), (200, 1.0)]
-        assert event_loss(self.heard(at=beats, ones=[(50, 1.0), (147, 1.0)]), self.beats, fps=100) == 0.0
+        assert event_loss(self.result(at=beats, ones=[(50, 1.0), (147, 1.0)]), self.beats, fps=100) == 0.0
 
     def test_sure_and_wrong_costs_two(self):
         off = [(75, 1.0), (125, 1.0), (175, 1.0)]
         small = [(frame, 1e-9) for frame in (50, 100, 150, 200)]  # where nothing is heard, ones cannot be asked for
-        wrong = self.heard(at=[*off, *small], ones=[(100, 1.0), (200, 1.0)])
+        wrong = self.result(at=[*off, *small], ones=[(100, 1.0), (200, 1.0)])
         assert event_loss(wrong, self.beats, fps=100) == pytest.approx(2.0)
 
     def test_not_knowing_costs_a_quarter_each(self):
         at = [(frame, 0.5) for frame in (50, 75, 100, 125, 150, 175, 200)]
         ones = [(frame, 0.5) for frame in (50, 100, 150, 200)]
-        assert event_loss(self.heard(at=at, ones=ones), self.beats, fps=100) == pytest.approx(0.5)
+        assert event_loss(self.result(at=at, ones=ones), self.beats, fps=100) == pytest.approx(0.5)
 
     def test_ones_are_asked_for_where_they_are_known(self):
         at = [(frame, 1.0) for frame in (50, 100, 150, 200)]
-        assert event_loss(self.heard(at=at), Beats(self.beats.times_s), fps=100) == 0.0
-        assert event_loss(self.heard(at=at), self.beats, fps=100) == pytest.approx(0.5)
+        assert event_loss(self.result(at=at), Beats(self.beats.times_s), fps=100) == 0.0
+        assert event_loss(self.result(at=at), self.beats, fps=100) == pytest.approx(0.5)
 
     def test_beats_after_the_end_are_passed_over(self):
         assert event_loss(np.zeros((10, 2)), self.beats, fps=100) == 0.0

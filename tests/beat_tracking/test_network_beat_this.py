@@ -106,26 +106,26 @@ class TestFrontEnd:
         bank = torch.minimum(-away[:, :-2] / width[:-1], away[:, 2:] / width[1:]).clamp(min=0)
         return torch.log1p(1000 * (spectrum.T @ bank)).numpy()
 
-    def heard(self, net: BeatThis, samples: np.ndarray) -> np.ndarray:
+    def result(self, net: BeatThis, samples: np.ndarray) -> np.ndarray:
         bands = log_spectrogram(samples[None], self.RATE, front_end=MEL_BANDS)
         return net.compress(torch.from_numpy(bands)).numpy()
 
     def test_hears_what_the_package_hears(self, net):
         sound = self.sound()
-        ours, expected = self.heard(net, sound), self.reference(sound)
+        ours, expected = self.result(net, sound), self.reference(sound)
         assert ours.shape == (150, 128)
         assert expected.max() > 7
         np.testing.assert_allclose(ours[2:-1], expected[2 : len(ours) - 1], atol=2e-3)
 
     def test_only_the_two_frames_whose_windows_leave_the_recording_differ(self, net):
         sound = self.sound()
-        difference = np.abs(self.heard(net, sound) - self.reference(sound)[:150]).max(axis=1)
+        difference = np.abs(self.result(net, sound) - self.reference(sound)[:150]).max(axis=1)
         assert (difference > 0.05).nonzero()[0].tolist() in ([0, 1], [0, 1, 149])
         assert difference[:2].max() < 3
 
     def test_silence_is_zero(self, net):
-        heard = self.heard(net, np.zeros(22_050, np.float32))
-        assert heard.max() < 1e-6
+        result = self.result(net, np.zeros(22_050, np.float32))
+        assert result.max() < 1e-6
 
     def test_bands_have_their_places(self):
         bank = mel_filterbank()
@@ -170,12 +170,12 @@ class TestNetwork:
 
     def test_a_long_recording_is_a_row_of_pieces(self):
         mels = torch.arange(4000.0)[None, :, None]
-        heard = dict(pieces(mels))
-        assert list(heard) == [0, 1488, 2512]
-        assert [piece.shape[1] for piece in heard.values()] == [1500] * 3
-        assert heard[0][0, :8, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, 1]  # silence, then the first frames
-        assert heard[1488][0, [0, 6, -1], 0].tolist() == [1482, 1488, 2981]
-        assert heard[2512][0, [6, -7], 0].tolist() == [2512, 3999]
+        result = dict(pieces(mels))
+        assert list(result) == [0, 1488, 2512]
+        assert [piece.shape[1] for piece in result.values()] == [1500] * 3
+        assert result[0][0, :8, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, 1]  # silence, then the first frames
+        assert result[1488][0, [0, 6, -1], 0].tolist() == [1482, 1488, 2981]
+        assert result[2512][0, [6, -7], 0].tolist() == [2512, 3999]
 
     def test_nothing_gives_nothing(self, net):
         assert net(music(0)).shape == (1, 0, 2)

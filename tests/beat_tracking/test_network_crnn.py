@@ -32,11 +32,11 @@ def seeded(**settings):
 
 def entering(net, given):
     """What its first layer is given [shape=(frames, 272)]."""
-    heard = []
-    net.conv.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0].squeeze(1)))
+    result = []
+    net.conv.register_forward_pre_hook(lambda _, inputs: result.append(inputs[0].squeeze(1)))
     with torch.inference_mode():
         net(given)
-    return torch.cat(heard)
+    return torch.cat(result)
 
 
 def beatnets(*, seed=0):
@@ -78,11 +78,11 @@ class TestHearing:
     def test_magnitudes_are_compressed_and_their_rise_stands_beside(self):
         magnitudes = np.zeros((3, 136), np.float32)
         magnitudes[1, 5], magnitudes[2, 5], magnitudes[2, 7] = 9, 99, 0.5
-        heard = entering(seeded(), torch.from_numpy(np.log(magnitudes + 1e-6))[None])
-        assert heard.shape == (3, 272)
-        assert heard[:, 5].tolist() == pytest.approx([0, 1, 2], abs=1e-5)
-        assert heard[:, 136 + 5].tolist() == pytest.approx([0, 1, 1], abs=1e-5)
-        assert float(heard[2, 136 + 7]) == pytest.approx(math.log10(1.5), abs=1e-5)
+        result = entering(seeded(), torch.from_numpy(np.log(magnitudes + 1e-6))[None])
+        assert result.shape == (3, 272)
+        assert result[:, 5].tolist() == pytest.approx([0, 1, 2], abs=1e-5)
+        assert result[:, 136 + 5].tolist() == pytest.approx([0, 1, 1], abs=1e-5)
+        assert float(result[2, 136 + 7]) == pytest.approx(math.log10(1.5), abs=1e-5)
 
     def test_what_falls_does_not_count_as_rising(self):
         falling = torch.log(torch.linspace(5, 1, 8))[None, :, None].expand(1, 8, 136)
@@ -179,9 +179,9 @@ class TestTraining:
     def test_overfits_one_excerpt(self, tmp_path):
         ear = FRONT_ENDS[Crnn.front_end]
         piece = render(read_tradition("chachacha"), duration_s=12.0, rng=np.random.default_rng(0))
-        heard = log_spectrogram(piece.mixture, piece.rate, front_end=ear)
-        targets, known = frame_targets(piece.beats, len(heard), grid=ear.grid)
-        batch = Batch(*(torch.from_numpy(rows)[None] for rows in (heard, targets, known)))
+        result = log_spectrogram(piece.mixture, piece.rate, front_end=ear)
+        targets, known = frame_targets(piece.beats, len(result), grid=ear.grid)
+        batch = Batch(*(torch.from_numpy(rows)[None] for rows in (result, targets, known)))
         net, steps = seeded(), 250
 
         def score(net):

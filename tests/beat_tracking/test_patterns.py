@@ -52,14 +52,14 @@ def whole(recording: Track) -> Span:
 
 
 @pytest.fixture(scope="module")
-def lesson(tmp_path_factory: pytest.TempPathFactory) -> Span:
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Span:
     sound, beats = played(0.3, bars=8)
     return whole(track(tmp_path_factory.mktemp("lesson"), "a", sound, beats))
 
 
 @pytest.fixture(scope="module")
-def learnt(lesson: Span) -> Patterns:
-    return bayes.train([lesson], settings=FAST)
+def learnt(labelled: Span) -> Patterns:
+    return bayes.train([labelled], settings=FAST)
 
 
 def test_beats_that_nothing_sounds_on_are_found_elsewhere(learnt: Patterns) -> None:
@@ -87,8 +87,8 @@ def test_tempo_and_metre_come_from_the_labels(learnt: Patterns) -> None:
     assert list(learnt.card.trained_on.values()) == [[(pytest.approx(0.3), pytest.approx(15.8))]]
 
 
-def test_the_same_labels_give_the_same_patterns(lesson: Span, learnt: Patterns) -> None:
-    np.testing.assert_array_equal(bayes.train([lesson], settings=FAST).weights, learnt.weights)
+def test_the_same_labels_give_the_same_patterns(labelled: Span, learnt: Patterns) -> None:
+    np.testing.assert_array_equal(bayes.train([labelled], settings=FAST).weights, learnt.weights)
 
 
 def test_cells_expect_what_was_played_in_them(learnt: Patterns) -> None:
@@ -144,10 +144,10 @@ def test_hints_move_to_onsets_near_them(learnt: Patterns) -> None:
     assert nearest < 0.012
 
 
-def test_metres_that_the_patterns_have_are_chosen(tmp_path: Path, lesson: Span) -> None:
+def test_metres_that_the_patterns_have_are_chosen(tmp_path: Path, labelled: Span) -> None:
     sound, _ = played(0.3, bars=8, seed=3)
     three = Beats(0.3 + 0.5 * np.arange(30), np.tile([1, 2, 3], 10))
-    both = bayes.train([lesson, whole(track(tmp_path, "b", sound, three))], settings=FAST)
+    both = bayes.train([labelled, whole(track(tmp_path, "b", sound, three))], settings=FAST)
     assert set(both.bars) == {3, 4}
     tracker = tracker_of(both, name="mine", identity="one")
     for metre in (3, 4):
@@ -173,11 +173,11 @@ def test_tempi_are_those_asked_for(learnt: Patterns) -> None:
     assert 2 <= found.times_s[0] < found.times_s[-1] < 14
 
 
-def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, lesson: Span) -> None:
+def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, labelled: Span) -> None:
     tracker = tracker_of(learnt, name="mine", identity="abc").backend
     told: list[tuple[int, int]] = []
-    from_file = tracker.track(lesson.track.audio, progress=lambda done, all_of_it: told.append((done, all_of_it)))
-    assert from_file == tracker.track(*audio.read(lesson.track.audio))
+    from_file = tracker.track(labelled.track.audio, progress=lambda done, all_of_it: told.append((done, all_of_it)))
+    assert from_file == tracker.track(*audio.read(labelled.track.audio))
     assert told[-1] == (16, 16)
     assert (tracker.name, tracker.identity) == ("mine", "abc")
     assert tracker.trained_spans == learnt.card.trained_on
@@ -210,10 +210,10 @@ def test_labels_without_positions_teach_beats(tmp_path: Path) -> None:
     assert right.times_s[4] in hinted.times_s
 
 
-def test_bars_of_two_kinds_are_two_patterns(tmp_path: Path, lesson: Span) -> None:
+def test_bars_of_two_kinds_are_two_patterns(tmp_path: Path, labelled: Span) -> None:
     sound, beats = played(0.3, bars=6)
     waltz = track(tmp_path, "b", sound, Beats(beats.times_s, np.tile([1, 2, 3], 8)))
-    learnt = bayes.train([lesson, whole(waltz)], settings=FAST)
+    learnt = bayes.train([labelled, whole(waltz)], settings=FAST)
     assert learnt.bars == (3, 4)
     assert learnt.decoder.metres == (3, 4)
     assert len(learnt.weights) == 7
@@ -267,16 +267,16 @@ def test_many_bars_are_grouped_into_patterns(tmp_path: Path) -> None:
         assert beat_scores(right, tracker_of(patterns, name="mine").track(sound, RATE), trim_s=0)["beat_f"] > 0.9
 
 
-def test_one_beat_of_labels_is_a_beat(lesson: Span) -> None:
-    times = lesson.beats.times_s
-    learnt = bayes.train([Span(lesson.track, float(times[4]), float(times[5]))], settings=FAST)
-    assert len(tracker_of(learnt, name="mine").track(*audio.read(lesson.track.audio))) > 10
+def test_one_beat_of_labels_is_a_beat(labelled: Span) -> None:
+    times = labelled.beats.times_s
+    learnt = bayes.train([Span(labelled.track, float(times[4]), float(times[5]))], settings=FAST)
+    assert len(tracker_of(learnt, name="mine").track(*audio.read(labelled.track.audio))) > 10
 
 
 @pytest.mark.parametrize("end", [4.0, 4.2])
-def test_a_single_label_teaches_nothing(lesson: Span, end: float) -> None:
+def test_a_single_label_teaches_nothing(labelled: Span, end: float) -> None:
     with pytest.raises(InputError, match="no two annotated beats in a row"):
-        bayes.train([Span(lesson.track, 3.8, end)], settings=FAST)
+        bayes.train([Span(labelled.track, 3.8, end)], settings=FAST)
 
 
 def test_no_labels_teach_nothing() -> None:

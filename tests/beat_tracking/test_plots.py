@@ -85,9 +85,9 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["a.docx", "a", "a.wav"])
     def test_no_picture(self, tmp_path, name):
-        with pytest.raises(InputError, match=r"\.png, \.svg, \.pdf") as told:
+        with pytest.raises(InputError, match=r"\.png, \.svg, \.pdf") as raised:
             plot_activations(tmp_path / name, [panel()])
-        assert told.value.path == tmp_path / name
+        assert raised.value.path == tmp_path / name
 
     def test_nobody_to_draw(self, tmp_path):
         with pytest.raises(InputError, match="no tracker"):

@@ -102,9 +102,9 @@ class TestListen:
     )
     def test_what_has_no_rhythm(self, tmp_path, samples, wrong):
         audio.write(tmp_path / "x.wav", samples, rate=44100)
-        with pytest.raises(InputError, match=wrong) as told:
+        with pytest.raises(InputError, match=wrong) as raised:
             features.rhythm_features(Track("x", tmp_path / "x.wav"))
-        assert told.value.path == tmp_path / "x.wav"
+        assert raised.value.path == tmp_path / "x.wav"
 
     def test_not_a_number_throughout(self, tmp_path):
         import soundfile

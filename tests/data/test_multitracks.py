@@ -463,9 +463,9 @@ class TestReading:
         stems, mixture = only.read(["surdo"], rate=RATE)
         asked, read = [], audio.read
         monkeypatch.setattr(audio, "read", lambda path, **how: asked.append(how) or read(path, **how))
-        part, heard = Span(only, 1.25, 2.5).read(["surdo"], rate=RATE)
+        part, result = Span(only, 1.25, 2.5).read(["surdo"], rate=RATE)
         assert np.array_equal(part, stems[:, :, 10000:20000])
-        assert np.array_equal(heard, mixture[:, 10000:20000])
+        assert np.array_equal(result, mixture[:, 10000:20000])
         assert asked == [{"start_s": 1.25, "duration_s": 1.25}] * 4
 
     def test_what_is_not_asked_for_is_in_the_mixture_only(self, rodas):
@@ -514,10 +514,10 @@ class TestReading:
         put(tmp_path / "one" / "mixture.wav", mixture)
         only = load_corpus(tmp_path, labels="stems").tracks[0]
         assert only.duration_s == 4.0
-        stems, heard = only.read(["surdo", "caixa", "agogo"], rate=RATE)
+        stems, result = only.read(["surdo", "caixa", "agogo"], rate=RATE)
         assert not stems[0, :, 2 * RATE :].any()
         assert stems[0, :, : 2 * RATE] == pytest.approx(short, abs=1e-6)
-        assert heard == pytest.approx(mixture, abs=1e-6)
+        assert result == pytest.approx(mixture, abs=1e-6)
         assert not Span(only, 3.0, 4.0).read(["surdo"], rate=RATE)[0].any()
         problems = said(load_corpus(tmp_path, labels="stems"))
         assert any("agogo.wav: is 1.00 s longer than its mixture" in one for one in problems)
@@ -726,11 +726,11 @@ class TestBudgets:
         assert drawn[0] == drawn[1] != drawn[2]
 
     def test_places_where_all_stems_sound_are_preferred(self, four):
-        heard = 0
+        result = 0
         for seed in range(8):
             (span,) = sample(four, minutes=0.1, seed=np.random.default_rng(seed))
-            heard += span.end_s > 16
-        assert heard >= 6
+            result += span.end_s > 16
+        assert result >= 6
 
     def test_solos_of_every_instrument_take_turns(self, tmp_path):
         for index, name in enumerate(["surdo-1", "surdo-2", "surdo-3", "surdo-4", "surdo-5", "caixa-1", "agogo-1"]):

@@ -125,9 +125,9 @@ class TestRefusals:
 
     def test_existing(self, folder):
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        with pytest.raises(InputError, match="exists already") as told:
+        with pytest.raises(InputError, match="exists already") as raised:
             save(folder, a_model(seed=1))
-        assert told.value.path == folder
+        assert raised.value.path == folder
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     def test_a_folder_of_something_else_even_with_force(self, tmp_path):
@@ -165,11 +165,11 @@ class TestDamage:
     """Each of these names the file."""
 
     def refused(self, folder, *, path, match, line=None):
-        with pytest.raises(InputError, match=match) as told:
+        with pytest.raises(InputError, match=match) as raised:
             load_tracker(folder)
-        assert told.value.path == path
-        assert told.value.line == line
-        assert str(path) in str(told.value)
+        assert raised.value.path == path
+        assert raised.value.line == line
+        assert str(path) in str(raised.value)
 
     @pytest.mark.parametrize("name", [CONFIG, TENSORS])
     def test_missing_file(self, folder, name):

@@ -94,9 +94,9 @@ class TestRefused:
             load_tracker(name)
 
     def test_an_empty_folder(self, tmp_path):
-        with pytest.raises(InputError, match="not a model") as told:
+        with pytest.raises(InputError, match="not a model") as raised:
             load_tracker(tmp_path)
-        assert told.value.path == tmp_path
+        assert raised.value.path == tmp_path
 
     def test_a_file(self, folder):
         with pytest.raises(InputError, match="no model"):
@@ -106,17 +106,17 @@ class TestRefused:
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
-        with pytest.raises(InputError, match="damaged") as told:
+        with pytest.raises(InputError, match="damaged") as raised:
             load_tracker(folder)
-        assert told.value.path == folder / name
+        assert raised.value.path == folder / name
 
     def test_priors_that_make_no_sense(self, folder):
         config = json.loads((folder / CONFIG).read_text())
         config["decoder"] = {"min_tempo_bpm": 300.0}
         (folder / CONFIG).write_text(json.dumps(config))
-        with pytest.raises(InputError, match="min_tempo_bpm") as told:
+        with pytest.raises(InputError, match="min_tempo_bpm") as raised:
             load_tracker(folder)
-        assert told.value.path == folder / CONFIG
+        assert raised.value.path == folder / CONFIG
 
 
 class TestShipped:

@@ -21,18 +21,18 @@ def changed(stems, seed=0, length=RATE, **amounts):
     return augment(stems, length, rate=RATE, config=config, rng=np.random.default_rng(seed))
 
 
-def heard(spectra, length=RATE):
+def result(spectra, length=RATE):
     return TRANSFORM.inverse(spectra, length)
 
 
 def test_nothing_asked_is_nothing_changed():
     stems = [tone(100), tone(1000)]
     spectra = augment(stems, RATE, rate=RATE, config=NO_AUGMENTATION, rng=np.random.default_rng(0))
-    assert np.abs(heard(spectra) - stems).max() < 1e-5
+    assert np.abs(result(spectra) - stems).max() < 1e-5
 
 
 def test_empty_stems_are_silent_and_short_ones_are_padded():
-    short, empty = heard(changed([tone(200, 0.5), np.zeros(0, np.float32)]))
+    short, empty = result(changed([tone(200, 0.5), np.zeros(0, np.float32)]))
     assert not empty.any()
     assert np.abs(short[: RATE // 2 - 2000]).max() > 0.9
     assert np.abs(short[RATE // 2 + 2000 :]).max() < 1e-5
@@ -41,18 +41,18 @@ def test_empty_stems_are_silent_and_short_ones_are_padded():
 def test_channels_are_changed_in_the_same_way():
     stereo = np.stack([tone(200, 1.2), 0.5 * tone(200, 1.2)])
     for seed in range(4):
-        left, right = heard(changed([stereo], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0]
+        left, right = result(changed([stereo], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0]
         assert np.allclose(right, 0.5 * left, atol=1e-5)
         assert np.allclose(
             left,
-            heard(changed([stereo[0]], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0],
+            result(changed([stereo[0]], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0],
             atol=1e-6,
         )
 
 
 def test_gain_and_polarity():
     gains = [
-        heard(changed([tone(200)], seed, gain_db=6, polarity=0.5))[0] @ tone(200) / (RATE / 2) for seed in range(60)
+        result(changed([tone(200)], seed, gain_db=6, polarity=0.5))[0] @ tone(200) / (RATE / 2) for seed in range(60)
     ]
     assert {True, False} == {gain > 0 for gain in gains}
     assert max(map(abs, gains)) < 2.0
@@ -70,7 +70,8 @@ def test_tone_is_smooth_and_bounded():
 
 def test_a_tape_changes_pitch():
     peaks = {
-        int(np.abs(np.fft.rfft(heard(changed([tone(1000, 1.2)], seed, semitones=2))[0])).argmax()) for seed in range(20)
+        int(np.abs(np.fft.rfft(result(changed([tone(1000, 1.2)], seed, semitones=2))[0])).argmax())
+        for seed in range(20)
     }
     assert min(peaks) >= 1000 / 2 ** (2 / 12) - 2
     assert max(peaks) <= 1000 * 2 ** (2 / 12) + 2
@@ -85,7 +86,7 @@ def test_dropped_is_silent():
 def test_a_room_rings_on():
     click = np.zeros(RATE, np.float32)
     click[100] = 1
-    sounds = [heard(changed([click], seed, room=1))[0] for seed in range(4)]
+    sounds = [result(changed([click], seed, room=1))[0] for seed in range(4)]
     assert all(np.abs(sound[600:5000]).max() > 1e-3 for sound in sounds)
     assert all(np.abs(sound[:100]).max() < 0.2 for sound in sounds)
 
@@ -118,7 +119,7 @@ def test_resonances_change_some_frequencies_and_not_all_alike():
 def test_a_second_microphone_is_a_later_copy():
     click = np.zeros(RATE, np.float32)
     click[RATE // 2] = 1
-    out = heard(changed([click], 1, bleed_db=6))[0]
+    out = result(changed([click], 1, bleed_db=6))[0]
     later = np.abs(out[RATE // 2 + 8 : RATE // 2 + round(0.01 * RATE)])
     assert out[RATE // 2] == pytest.approx(1, abs=0.05)
     assert later.max() > 0.02

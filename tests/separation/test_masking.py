@@ -21,9 +21,9 @@ REACH = 3
 
 def shares(power, level, _rate, *, reach=REACH):
     """Masks that depend on the power around each frame, and on the level."""
-    heard = np.log10(power / (level + 1e-20) + 1e-6)
-    padded = np.pad(heard, [(reach, reach), (0, 0)])
-    around = np.mean([padded[at : at + len(heard)] for at in range(2 * reach + 1)], axis=0)
+    result = np.log10(power / (level + 1e-20) + 1e-6)
+    padded = np.pad(result, [(reach, reach), (0, 0)])
+    around = np.mean([padded[at : at + len(result)] for at in range(2 * reach + 1)], axis=0)
     first = 1 / (1 + np.exp(-around))
     return np.stack([first, 0.25 * (1 - first), 0.75 * (1 - first)]).astype(np.float32)
 

@@ -15,11 +15,11 @@ def test_one_mask_an_instrument():
 
 def test_a_piece_with_context_is_what_the_whole_is():
     torch.manual_seed(0)
-    net, heard = MaskNet(MaskSettings(("a", "b"), 16, 24)).eval(), torch.randn(1, 400, N_BANDS)
+    net, result = MaskNet(MaskSettings(("a", "b"), 16, 24)).eval(), torch.randn(1, 400, N_BANDS)
     assert net.context_frames == 63
     with torch.no_grad():
-        whole, piece = net(heard)[:, :, 200:230], net(heard[:, 200 - 63 : 230 + 63])[:, :, 63:-63]
-        other = net(torch.cat([heard[:, :137] + 1, heard[:, 137:]], 1))[:, :, 200:230]  # 63 before: no difference
+        whole, piece = net(result)[:, :, 200:230], net(result[:, 200 - 63 : 230 + 63])[:, :, 63:-63]
+        other = net(torch.cat([result[:, :137] + 1, result[:, 137:]], 1))[:, :, 200:230]  # 63 before: no difference
     assert torch.allclose(whole, piece, atol=1e-5)
     assert torch.allclose(whole, other, atol=1e-5)
 
@@ -32,11 +32,11 @@ def test_features_do_not_know_how_loud_a_recording_is():
 
 def test_a_new_head_begins_as_what_is_known():
     torch.manual_seed(0)
-    net, heard = tiny(("surdo", "caixa", "agogo")).eval(), torch.randn(1, 30, N_BANDS)
+    net, result = tiny(("surdo", "caixa", "agogo")).eval(), torch.randn(1, 30, N_BANDS)
     other = net.with_instruments(["gonzo", "my-surdo"])
     assert other.instruments == ("gonzo", "my-surdo")
     with torch.no_grad():
-        old, new = net(heard), other(heard)
+        old, new = net(result), other(result)
     assert torch.allclose(new[:, 1], old[:, 0])
     assert torch.allclose(new[:, 0], old.mean(1), atol=1e-6)
 
@@ -46,10 +46,10 @@ def test_dictionaries_have_a_say():
     net = tiny(("low", "high")).eval()
     bases = torch.zeros(2, 3, N_BANDS)
     bases[0, :, :40], bases[1, :, 40:] = torch.rand(3, 40), torch.rand(3, N_BANDS - 40)
-    told, heard = net.with_bases(bases).eval(), features(torch.rand(1, 9, N_BANDS), 0.5)
+    told, result = net.with_bases(bases).eval(), features(torch.rand(1, 9, N_BANDS), 0.5)
     with torch.no_grad():
-        shares, masks = told.dictionary_masks(heard), told(heard).softmax(1)
-        alone = net(heard).softmax(1)
+        shares, masks = told.dictionary_masks(result), told(result).softmax(1)
+        alone = net(result).softmax(1)
     assert torch.allclose(shares.sum(1), torch.ones(1, 9, N_BANDS), atol=1e-5)
     assert shares[:, 0, :, :40].min() > 0.99
     assert shares[:, 1, :, 40:].min() > 0.99
@@ -67,9 +67,9 @@ def test_silence_is_shared_out():
 
 def test_some_instruments_are_as_in_all():
     torch.manual_seed(0)
-    net, heard, rows = tiny(("a", "b", "c")).eval(), torch.randn(2, 20, N_BANDS), torch.tensor([[2, 0], [1, 1]])
+    net, result, rows = tiny(("a", "b", "c")).eval(), torch.randn(2, 20, N_BANDS), torch.tensor([[2, 0], [1, 1]])
     with torch.no_grad():
-        every, some = net(heard), net.select(heard, rows)
+        every, some = net(result), net.select(result, rows)
     assert torch.allclose(some[0], every[0, [2, 0]], atol=1e-5)
     assert torch.allclose(some[1], every[1, [1, 1]], atol=1e-5)
 

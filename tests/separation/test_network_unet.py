@@ -76,36 +76,36 @@ def test_masks_do_not_depend_on_loudness_nor_on_the_mode():
 
 
 def test_what_is_heard_does_not_depend_on_the_rest_of_the_batch():
-    net, heard = a_net(), torch.rand(3, 40, 60)
+    net, result = a_net(), torch.rand(3, 40, 60)
     with torch.no_grad():
-        together, alone = net(heard), net(heard[1:2])
+        together, alone = net(result), net(result[1:2])
     assert torch.allclose(together[1:2], alone, atol=1e-5)
 
 
 def test_a_piece_with_context_is_what_the_whole_is():
-    net, heard = a_net(), torch.rand(1, 331, 60)
+    net, result = a_net(), torch.rand(1, 331, 60)
     context = net.context_frames
     assert (net.stride_frames, context) == (8, 32)
     with torch.no_grad():
-        whole = net(heard)
+        whole = net(result)
         for start, end in ((0, 64), (64, 128), (160, 331), (320, 331)):
             first, last = max(0, start - context), min(331, end + context)
-            piece = net(heard[:, first:last])[:, :, start - first : end - first]
+            piece = net(result[:, first:last])[:, :, start - first : end - first]
             assert torch.allclose(whole[:, :, start:end], piece, atol=1e-5), start
 
 
 def test_pieces_of_the_whole_size_agree_too():
     net = UNet(UNetSettings(channels=(2, 2, 2, 2, 2, 2), bins=64)).eval()
-    heard = torch.rand(1, 900, 64)
+    result = torch.rand(1, 900, 64)
     with torch.no_grad():
-        whole, piece = net(heard), net(heard[:, 320 - 256 : 448 + 256])
+        whole, piece = net(result), net(result[:, 320 - 256 : 448 + 256])
     assert torch.allclose(whole[:, :, 320:448], piece[:, :, 256:-256], atol=1e-5)
 
 
 def test_later_by_the_stride_is_the_same_later():
-    net, heard = a_net(), torch.rand(1, 160, 60)
+    net, result = a_net(), torch.rand(1, 160, 60)
     with torch.no_grad():
-        early, late = net(heard), net(torch.cat([torch.zeros(1, 16, 60), heard], 1))
+        early, late = net(result), net(torch.cat([torch.zeros(1, 16, 60), result], 1))
     assert torch.allclose(early[:, :, 32:], late[:, :, 48:], atol=1e-5)
 
 

@@ -65,9 +65,9 @@ class TestFolders:
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
-        with pytest.raises(InputError, match="damaged") as told:
+        with pytest.raises(InputError, match="damaged") as raised:
             load_separator(folder)
-        assert told.value.path == folder / name
+        assert raised.value.path == folder / name
 
     def test_of_another_kind(self, folder):
         with pytest.raises(InputError, match="is no network"):
@@ -78,9 +78,11 @@ class TestFolders:
             load_separator(tmp_path)
 
     def test_an_instrument_it_does_not_know(self, folder):
-        with pytest.raises(InputError, match="has no stem of cuica: its stems are surdo, caixa, tamborim, sh") as told:
+        with pytest.raises(
+            InputError, match="has no stem of cuica: its stems are surdo, caixa, tamborim, sh"
+        ) as raised:
             load_separator(folder, instruments=["surdo", "cuica"])
-        assert told.value.path == folder
+        assert raised.value.path == folder
 
 
 class TestDictionaries:
@@ -128,17 +130,17 @@ class TestDictionaries:
 
 class TestTasks:
     def test_a_separator_is_no_tracker(self, folder):
-        with pytest.raises(InputError, match=r"is a separator: it separates recordings \(levada separate\)") as told:
+        with pytest.raises(InputError, match=r"is a separator: it separates recordings \(levada separate\)") as raised:
             load_tracker(folder)
-        assert told.value.path == folder
+        assert raised.value.path == folder
         with pytest.raises(InputError, match="is a separator: beats are learnt by trackers"):
             base_weights(folder)
         assert stem_weights(folder).net.instruments == KNOWN
 
     def test_a_tracker_is_no_separator(self, tiny_model):
-        with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada track\)") as told:
+        with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada track\)") as raised:
             load_separator(tiny_model)
-        assert told.value.path == tiny_model
+        assert raised.value.path == tiny_model
         with pytest.raises(InputError, match="is a tracker: stems are learnt by separators"):
             stem_weights(tiny_model)
 

@@ -64,16 +64,16 @@ class TestTakes:
 
     @pytest.mark.parametrize("folder", [".", "nowhere"])
     def test_no_dataset(self, tmp_path, folder):
-        with pytest.raises(InputError, match=r"no info\.csv") as told:
+        with pytest.raises(InputError, match=r"no info\.csv") as raised:
             list_grooves(tmp_path / folder)
-        assert told.value.path == tmp_path / folder
+        assert raised.value.path == tmp_path / folder
 
     @pytest.mark.parametrize("content", ["a,b\n1,2\n", HEAD + "\nd1,s1,a,rock,120,beat,4-4,rock.mid,,long,train\n"])
     def test_another_table(self, tmp_path, content):
         (tmp_path / "info.csv").write_text(content)
-        with pytest.raises(InputError, match="not the table") as told:
+        with pytest.raises(InputError, match="not the table") as raised:
             list_grooves(tmp_path)
-        assert told.value.path == tmp_path / "info.csv"
+        assert raised.value.path == tmp_path / "info.csv"
 
     def test_a_table_that_is_no_text(self, tmp_path):
         (tmp_path / "info.csv").write_bytes(b"\xff\xfe\x00")
@@ -157,9 +157,9 @@ class TestReading:
     def test_damaged(self, dataset, keep):
         path = dataset / "rock.mid"
         path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(InputError, match="cannot be read as MIDI") as told:
+        with pytest.raises(InputError, match="cannot be read as MIDI") as raised:
             read_groove(Groove(path, "4-4"))
-        assert told.value.path == path
+        assert raised.value.path == path
 
     def test_text(self, dataset):
         (dataset / "rock.mid").write_text("this is no music")

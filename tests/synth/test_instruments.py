@@ -456,10 +456,10 @@ class TestTakes:
     def test_from_the_onset_to_silence(self):
         sound = np.zeros(RATE, np.float32)
         sound[1000:5000] = np.linspace(1, 0.01, 4000)
-        heard = trim_to_onset(sound)
-        assert heard[0] == 1
-        assert len(heard) == 4000
-        assert heard[-1] == 0
+        result = trim_to_onset(sound)
+        assert result[0] == 1
+        assert len(result) == 4000
+        assert result[-1] == 0
         assert sound[4999] > 0  # what is given is not changed
 
     def test_what_swells_stays(self):

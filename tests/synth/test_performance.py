@@ -559,15 +559,15 @@ def test_candombe_goes_as_it_was_annotated(real):
     candombe = read_tradition("candombe")
     files = sorted((real / "candombe" / "annotations").glob("*.beats"))
     annotated = [read_beats(path).times_s for path in files]
-    heard = np.array([shape(times[times < times[0] + 180]) for times in annotated])
+    result = np.array([shape(times[times < times[0] + 180]) for times in annotated])
     made = np.array([shape(perform(candombe, duration_s=180, rng=rng(seed)).beats.times_s) for seed in range(35)])
-    assert len(heard) == 35
-    tempo, wander, jitter, correlation, hurry = np.median(made, axis=0) - np.median(heard, axis=0)
+    assert len(result) == 35
+    tempo, wander, jitter, correlation, hurry = np.median(made, axis=0) - np.median(result, axis=0)
     assert abs(tempo) < 3  # bpm
     assert abs(wander) < 0.03
     assert abs(jitter) < 1.0  # ms
     assert abs(correlation) < 0.08
     assert abs(hurry) < 0.025
-    assert made[:, 0].std() == pytest.approx(heard[:, 0].std(), rel=0.3)
-    assert np.quantile(made[:, 1], 0.9) == pytest.approx(np.quantile(heard[:, 1], 0.9), abs=0.08)
-    assert np.quantile(made[:, 2], [0.1, 0.9]) == pytest.approx(np.quantile(heard[:, 2], [0.1, 0.9]), abs=2.5)
+    assert made[:, 0].std() == pytest.approx(result[:, 0].std(), rel=0.3)
+    assert np.quantile(made[:, 1], 0.9) == pytest.approx(np.quantile(result[:, 1], 0.9), abs=0.08)
+    assert np.quantile(made[:, 2], [0.1, 0.9]) == pytest.approx(np.quantile(result[:, 2], [0.1, 0.9]), abs=2.5)

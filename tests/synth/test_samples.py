@@ -44,8 +44,8 @@ def played(instrument, *, stroke="open", velocity=0.8, seed=1):
     return instrument.play(stroke, velocity=velocity, pitch_hz=0.0, duration_s=0.0, rng=rng(seed))
 
 
-def pitch_of(heard):
-    return float(np.fft.rfftfreq(1 << 17, 1 / RATE)[np.abs(np.fft.rfft(heard, 1 << 17)).argmax()])
+def pitch_of(result):
+    return float(np.fft.rfftfreq(1 << 17, 1 / RATE)[np.abs(np.fft.rfft(result, 1 << 17)).argmax()])
 
 
 class TestOneShots:
@@ -67,10 +67,10 @@ class TestOneShots:
 
     @pytest.mark.parametrize(("voice", "hz"), [("conga", 300), ("piano-drum", 100), ("open-hat", 6000)])
     def test_plays_what_was_recorded(self, folder, voice, hz):
-        heard = [played(OneShots(folder)(voice, rng(seed))) for seed in range(5)]
-        assert all(pitch_of(one) == pytest.approx(hz, rel=0.09) for one in heard)  # up to a semitone
-        assert all(np.abs(one).max() == pytest.approx(0.8 * STRUCK[voice].level, rel=0.13) for one in heard)
-        assert all(np.abs(one[: RATE // 100]).max() > 0.5 * np.abs(one).max() for one in heard)  # no silence before
+        result = [played(OneShots(folder)(voice, rng(seed))) for seed in range(5)]
+        assert all(pitch_of(one) == pytest.approx(hz, rel=0.09) for one in result)  # up to a semitone
+        assert all(np.abs(one).max() == pytest.approx(0.8 * STRUCK[voice].level, rel=0.13) for one in result)
+        assert all(np.abs(one[: RATE // 100]).max() > 0.5 * np.abs(one).max() for one in result)  # no silence before
 
     def test_harder_strokes_are_the_louder_takes(self, folder):
         instrument = OneShots(folder)("conga", rng())
@@ -81,11 +81,11 @@ class TestOneShots:
         for number, hz in enumerate((300, 500, 800)):
             write(tmp_path, f"bongo-open-{number}.wav", tone(hz))
         instrument, one = OneShots(tmp_path)("bongo", rng()), rng(3)
-        heard = {
+        result = {
             round(pitch_of(instrument.play("open", velocity=0.9, pitch_hz=0, duration_s=0, rng=one)), -2)
             for _ in range(40)
         }
-        assert len(heard) >= 2
+        assert len(result) >= 2
 
     @pytest.mark.parametrize("stroke", STROKES)
     def test_every_stroke_sounds(self, folder, stroke):
@@ -98,9 +98,9 @@ class TestOneShots:
 
     def test_long_ones_are_faded(self, tmp_path):
         write(tmp_path, "crash-open.wav", 0.3 * rng().standard_normal(8 * RATE).clip(-3, 3))
-        heard = played(OneShots(tmp_path)("crash", rng()))
-        assert len(heard) < 4.4 * RATE
-        assert np.abs(heard[-20:]).max() < 0.01
+        result = played(OneShots(tmp_path)("crash", rng()))
+        assert len(result) < 4.4 * RATE
+        assert np.abs(result[-20:]).max() < 0.01
 
     def test_the_same_seed_gives_the_same_bytes(self, folder):
         one, same, other = (played(OneShots(folder)("conga", rng(seed)), seed=seed).tobytes() for seed in (4, 4, 5))
@@ -140,9 +140,9 @@ class TestListed:
 
     def test_each_is_an_instrument_of_its_own(self, listed):
         kicks = [OneShots(listed)("kick", rng(seed)) for seed in range(12)]
-        heard = [[pitch_of(played(kick, seed=seed)) for seed in range(3)] for kick in kicks]
-        assert all(max(three) < 1.1 * min(three) for three in heard)  # one kick for the whole performance
-        assert {round(three[0] / 30) for three in heard} == {2, 3}  # and not always the same one
+        result = [[pitch_of(played(kick, seed=seed)) for seed in range(3)] for kick in kicks]
+        assert all(max(three) < 1.1 * min(three) for three in result)  # one kick for the whole performance
+        assert {round(three[0] / 30) for three in result} == {2, 3}  # and not always the same one
 
     def test_strokes_and_transposition(self, listed):
         instrument = OneShots(listed)("surdo", rng())

@@ -68,8 +68,8 @@ def played(instrument, *, stroke="open", velocity=0.8, pitch_hz=440.0, duration_
     return instrument.play(stroke, velocity=velocity, pitch_hz=pitch_hz, duration_s=duration_s, rng=rng(seed))
 
 
-def pitch_of(heard):
-    return float(np.fft.rfftfreq(1 << 17, 1 / RATE)[np.abs(np.fft.rfft(heard, 1 << 17)).argmax()])
+def pitch_of(result):
+    return float(np.fft.rfftfreq(1 << 17, 1 / RATE)[np.abs(np.fft.rfft(result, 1 << 17)).argmax()])
 
 
 class TestTables:
@@ -98,12 +98,12 @@ class TestTables:
 
 class TestStruck:
     def test_begins_with_the_onset_and_ends_in_silence(self, tone):
-        heard = played(SoundFont(tone)("rim", rng()))
-        assert heard.dtype == np.float32
-        size = np.abs(heard)
+        result = played(SoundFont(tone)("rim", rng()))
+        assert result.dtype == np.float32
+        size = np.abs(result)
         assert size[:20].max() > 0.003 * size.max()  # 10 ms of silence are gone
         assert size[: RATE // 100].max() > 0.9 * size.max()
-        assert 0.3 * RATE < len(heard) < 0.6 * RATE
+        assert 0.3 * RATE < len(result) < 0.6 * RATE
         assert size[-1] < 1e-5
 
     @pytest.mark.parametrize("velocity", [0.05, 0.3, 0.8, 1.0])
@@ -116,10 +116,10 @@ class TestStruck:
         assert not played(SoundFont(tone)("rim", rng()), velocity=0.0).any()
 
     def test_tuned_to_its_voice(self, tone):
-        heard = [pitch_of(played(SoundFont(tone)("tamborim", rng(seed)), seed=seed)) for seed in range(20)]
-        assert min(heard) > 441 * 2 ** (-10 / 12) * 0.98
-        assert max(heard) < 441 * 2 ** (15 / 12) * 1.02
-        assert np.std(heard) > 20
+        result = [pitch_of(played(SoundFont(tone)("tamborim", rng(seed)), seed=seed)) for seed in range(20)]
+        assert min(result) > 441 * 2 ** (-10 / 12) * 0.98
+        assert max(result) < 441 * 2 ** (15 / 12) * 1.02
+        assert np.std(result) > 20
 
     def test_rings_no_longer_than_its_voice(self, tone):
         """The tone rings for half a second; a tamborim does not."""
@@ -128,12 +128,12 @@ class TestStruck:
 
     def test_strokes_that_are_missing_are_made_of_open_ones(self, tone):
         instrument = SoundFont(tone)("rim", rng())
-        heard = {stroke: played(instrument, stroke=stroke) for stroke in STROKES}
-        assert len(heard["muted"]) < 0.5 * len(heard["open"])
-        assert len(heard["slap"]) < 0.6 * len(heard["open"])
-        assert pitch_of(heard["high"]) == pytest.approx(pitch_of(heard["open"]) * 2 ** (3 / 12), rel=0.03)
-        assert pitch_of(heard["low"]) == pytest.approx(pitch_of(heard["open"]) * 2 ** (-3 / 12), rel=0.03)
-        assert pitch_of(heard["bass"]) < pitch_of(heard["low"])
+        result = {stroke: played(instrument, stroke=stroke) for stroke in STROKES}
+        assert len(result["muted"]) < 0.5 * len(result["open"])
+        assert len(result["slap"]) < 0.6 * len(result["open"])
+        assert pitch_of(result["high"]) == pytest.approx(pitch_of(result["open"]) * 2 ** (3 / 12), rel=0.03)
+        assert pitch_of(result["low"]) == pytest.approx(pitch_of(result["open"]) * 2 ** (-3 / 12), rel=0.03)
+        assert pitch_of(result["bass"]) < pitch_of(result["low"])
 
     def test_never_twice_the_same_but_within_a_few_takes(self, tone):
         instrument, one = SoundFont(tone)("rim", rng()), rng(2)
@@ -174,8 +174,8 @@ class TestStruck:
 class TestNotes:
     @pytest.mark.parametrize("pitch_hz", [110.0, 233.08, 440.0, 1000.0])
     def test_in_tune(self, tone, pitch_hz):
-        heard = played(SoundFont(tone)("piano", rng(3)), pitch_hz=pitch_hz)
-        assert pitch_of(heard) == pytest.approx(pitch_hz, rel=0.015)  # a quarter of a semitone
+        result = played(SoundFont(tone)("piano", rng(3)), pitch_hz=pitch_hz)
+        assert pitch_of(result) == pytest.approx(pitch_hz, rel=0.015)  # a quarter of a semitone
 
     def test_level_and_length(self, tone):
         instrument = SoundFont(tone)("bass", rng())
@@ -185,9 +185,9 @@ class TestNotes:
 
     @pytest.mark.parametrize(("pitch_hz", "duration_s"), [(20.0, 0.0), (9000.0, 0.3), (30000.0, 0.1), (440.0, 100.0)])
     def test_notes_nobody_plays(self, tone, pitch_hz, duration_s):
-        heard = played(SoundFont(tone)("piano", rng()), pitch_hz=pitch_hz, duration_s=duration_s)
-        assert np.isfinite(heard).all()
-        assert 0 < len(heard) < 10 * RATE
+        result = played(SoundFont(tone)("piano", rng()), pitch_hz=pitch_hz, duration_s=duration_s)
+        assert np.isfinite(result).all()
+        assert 0 < len(result) < 10 * RATE
 
 
 class TestSoundFont:
@@ -349,18 +349,18 @@ class TestReal:
         sounds, missing = self.font(name), set()
         for voice in STRUCK:
             try:
-                heard = played(sounds(voice, rng(1)))
+                result = played(sounds(voice, rng(1)))
             except LookupError:
                 missing.add(voice)
                 continue
-            size = np.abs(heard)
-            assert np.isfinite(heard).all()
+            size = np.abs(result)
+            assert np.isfinite(result).all()
             assert size.max() == pytest.approx(0.8 * STRUCK[voice].level, rel=0.13)
             assert size[: round(0.03 * RATE)].max() > 0.25 * size.max(), voice
         assert missing == {"pandeiro", "cajon"}
 
     @pytest.mark.parametrize("voice", ["bass", "piano", "guitar", "flute", "strings"])
     def test_notes_are_in_tune(self, name, voice):
-        heard = played(self.font(name)(voice, rng(2)), pitch_hz=220.0, duration_s=0.8)
-        partials = pitch_of(heard) / 220
+        result = played(self.font(name)(voice, rng(2)), pitch_hz=220.0, duration_s=0.8)
+        partials = pitch_of(result) / 220
         assert partials == pytest.approx(max(1, round(2 * partials) / 2), rel=0.03)
