@@ -162,7 +162,7 @@ def to_picklable(error: Exception) -> Exception:
 
 @contextmanager
 def collected_warnings() -> Iterator[list[Warned]]:
-    """Collect what the package warns of instead of logging it: in a process whose log nobody reads.
+    """Collect what the package warns of instead of logging it: for a process whose log is not read.
 
     Yields
     ------

@@ -78,7 +78,7 @@ class TrackerLike(Protocol):
 
 @runtime_checkable
 class Analysing(Protocol):
-    """A tracker that knows other readings of a recording than its beats."""
+    """A tracker that returns other readings of a recording beside its beats."""
 
     def analyse(
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None

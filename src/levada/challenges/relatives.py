@@ -1,4 +1,4 @@
-"""Invented relatives of a tradition: music that nobody has recorded, and that no model that ships can know.
+"""Synthetic relatives of a tradition: random changes of its description, which no model that ships was trained on.
 
 A relative has the instruments of the tradition and phrases like its own, but its bar begins on another beat, some
 strokes are moved, and it is played faster or slower. It says nothing about the tradition that it is derived from. For

@@ -29,7 +29,7 @@ NEWEST_SEED = 2**31
 
 
 def new_seed() -> int:
-    """Draw a seed of recordings that are scored, which nobody can know."""
+    """Draw the seed of recordings to score from the randomness of the system: it cannot be predicted."""
     return SMALLEST_SEED + secrets.randbelow(NEWEST_SEED - SMALLEST_SEED)
 
 
@@ -63,7 +63,7 @@ def score(
     processes: int = 1,
     progress: Callable[..., None] | None = None,
 ) -> list[Card]:
-    """Score models on recordings that nobody has.
+    """Score models on newly rendered recordings, or on those of a corpus.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def score(
     instance : int
         The one that their data was drawn by.
     seed : int, optional
-        Draws the recordings that are scored, 1000 or more; by default one that nobody knows, which is in the card.
+        Of the recordings that are scored, 1000 or more; by default a new one, which the card has.
     data : str
         A corpus of real recordings, which are scored instead; those that one of the models was trained on, and others
         of their groups, are left out.

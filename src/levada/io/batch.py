@@ -247,7 +247,7 @@ def process_folder(
         Distinguishes several results of the same recording, such as different stems.
     table : path-like, optional
         Write a row for each recording here (`write_table`), also when interrupted. A table that an earlier call wrote
-        for the same output folder is replaced if nobody changed it since.
+        for the same output folder is replaced if it was not changed since.
     force : bool
         Process again what has been processed before, and replace any table.
 

@@ -249,7 +249,7 @@ def _path_of(job: object) -> Path | None:
 
 
 def _watched(work: Callable[[Job], Result], job: Job) -> _Watched[Result]:
-    """Do a job in a process of its own, whose log nobody reads."""
+    """Do a job in a process of its own, whose log is not read."""
     with collected_warnings() as warned:
         try:
             return work(job), warned

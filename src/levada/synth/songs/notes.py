@@ -42,7 +42,7 @@ class Song:
     parts : mapping of str to tuple of Note
         "melody", "bridge", "piano": those that have notes, each sorted.
     chords : tuple of Chord
-        Without a chord where nobody plays one.
+        Without a chord where none is played.
     beats : int
         How many beats it lasts.
     compound : bool
