@@ -57,7 +57,7 @@ book: $(VENV)/.dev
 	$(sphinx) -d docs/book/_build/doctrees/en docs $(site)
 	$(sphinx) -d docs/book/_build/doctrees/es -t book -D language=es docs $(site)/es
 	$(sphinx) -d docs/book/_build/doctrees/pt -t book -D language=pt docs $(site)/pt
-	@echo "open $(site)/index.html"
+	@echo "python3 -m http.server --directory $(site)    and open http://localhost:8000: from a disk no sound plays"
 
 docs: book
 

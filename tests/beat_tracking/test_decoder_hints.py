@@ -247,7 +247,7 @@ def test_hints_for_an_empty_recording(caplog: pytest.LogCaptureFixture) -> None:
     assert "hint 1 at 0.000 s" in caplog.messages[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 12), most=st.integers(0, 6))
 def test_whatever_is_hinted_there_are_beats(seed: int, n: int, most: int) -> None:
     rng = np.random.default_rng(seed)
@@ -266,7 +266,7 @@ def test_windows_never_share_a_frame() -> None:
     assert (windows.first[1:] > windows.last[:-1]).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     fps=st.sampled_from([20.0, 43.066, 50.0, 100.0]),

@@ -283,7 +283,7 @@ WRITTEN = [name for name, kind in FORMATS.items() if kind.dump is not None]
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(written=beats())
 def test_round_trips(tmp_path: Path, kind: str, written: Beats) -> None:
     path = tmp_path / "song"
