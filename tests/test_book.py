@@ -322,7 +322,7 @@ def test_a_notebook_runs_in_a_fresh_environment_from_the_wheel(chapters, built_w
     """As in Colab: its first cell installs levada, here the wheel of this checkout."""
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    monkeypatch.setenv("PIP_NO_COMPILE", "1")  # most of what is installed is not imported
+    monkeypatch.setenv("PIP_NO_COMPILE", "0")  # which pip reads as yes; most of what is installed is not imported
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", "nbmake", "ipykernel"], check=True)
     monkeypatch.setenv("LEVADA_WHEEL", f" @ {built_wheel.as_uri()}")
     notebook = tmp_path / "chapter.ipynb"
