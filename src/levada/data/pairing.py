@@ -151,7 +151,7 @@ def _is_person(name: str) -> bool:
 
 
 def _machine_made(files: frozenset[Path]) -> frozenset[Path]:
-    """Return files of estimated beats that were not changed by hand, by marks and manifests; rendered beats are exact."""
+    """Return files of estimated beats that were not edited, by marks and manifests; rendered beats are exact."""
     found = {file for file in files if file.name.lower().endswith(ANNOTATIONS) and is_unedited(file)}
     for manifest in files:
         if manifest.name == MANIFEST:
