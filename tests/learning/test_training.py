@@ -362,6 +362,32 @@ class TestLearning:
         assert [row[3] for row in log(tmp_path)] == ["", "beat_f=0.2500", "", "beat_f=0.5000", "beat_f=0.7500"]
         assert seen == [False] * 3
 
+    @pytest.mark.parametrize(
+        ("losses", "patience", "steps", "lowest"),
+        [
+            ((0.5, 0.4, 0.45, 0.41, 0.3, 0.2), 2, 8, 4),  # stopped after two without a lower one: .3 is not seen
+            ((0.5, 0.4, 0.45, 0.41, 0.3, 0.2), 3, 12, 12),
+            ((0.5, 0.4, 0.4, 0.40004, 0.3, 0.2), 2, 8, 4),  # equal to as many digits as the log has
+            ((0.5, 0.4, 0.45, 0.41, 0.42, 0.43), 0, 12, 12),
+            ((0.5, 0.4, 0.3, 0.2, 0.1, 0.15), 2, 12, 10),  # all steps, and not the last weights
+        ],
+    )
+    def test_early_stopping_returns_the_weights_of_the_lowest_loss(self, tmp_path, losses, patience, steps, lowest):
+        seen = {}
+
+        def validate(net):
+            seen[2 * len(seen) + 2] = net
+            return {"validation_loss": losses[len(seen) - 1]}
+
+        settings = FitSettings(steps=12, learning_rate=1e-2, patience=patience)
+        trained = fit(a_net(), batches, settings=settings, folder=tmp_path, validate=validate, validate_every=2)
+        assert (log(tmp_path)[-1][0], max(seen)) == (str(steps), steps)
+        assert [step for step, net in seen.items() if same(trained, net)] == [lowest]
+
+    def test_no_validation_stops_nothing_early(self, tmp_path):
+        fit(a_net(), batches, settings=FitSettings(steps=12, patience=1), folder=tmp_path)
+        assert len(log(tmp_path)) == 12
+
     def test_progress_and_log_have_every_step(self, tmp_path):
         told = []
         fit(a_net(), batches, settings=FitSettings(steps=5), folder=tmp_path, progress=lambda *row: told.append(row))
@@ -413,6 +439,7 @@ class TestLearning:
             {"average": 1},
             {"average": -0.1},
             {"warmup": 2},
+            {"patience": -1},
         ],
     )
     def test_settings_that_make_no_sense(self, wrong):
@@ -463,6 +490,24 @@ class TestKilled:
             file.write("6,0.1,0.5,\n7,0.1,0.5,\n1")
         fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path)
         assert [int(row[0]) for row in log(tmp_path)] == list(range(1, 13))
+
+    @pytest.mark.parametrize("at", [3, 5, 8])  # before the lowest loss, after it, and when training was stopped
+    def test_early_stopping_is_the_same_after_a_kill(self, tmp_path, at):
+        by_step = {2: 0.5, 4: 0.3, 6: 0.4, 8: 0.4, 10: 0.1, 12: 0.1}
+        settings = FitSettings(steps=12, seed=3, patience=2)
+
+        def run(folder, **more):
+            def validate(_):
+                return {"validation_loss": by_step[len(log(folder)) + 1]}
+
+            return fit(a_net(), batches, settings=settings, folder=folder, validate=validate, validate_every=2, **more)
+
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", progress=dying(at), save_every_s=0)
+        resumed, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+        assert same(resumed, whole)
+        assert [row[0] for row in log(tmp_path / "killed")] == [row[0] for row in log(tmp_path / "whole")]
+        assert len(log(tmp_path / "whole")) == 8
 
     def test_killed_before_the_first_checkpoint(self, tmp_path):
         self.killed(tmp_path / "killed", 5, save_every_s=1e9)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from levada.errors import InputError, Interrupted, MissingExtra
 from levada.io.files import atomic_file
-from levada.learning.training_log import LOG, append_row, truncate_log
+from levada.learning.training_log import DIGITS, LOG, VALIDATION_LOSS, append_row, read_log, truncate_log
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "FitSettings", "Loss", "LossParts", "fit"]
 
 Progress = Callable[[int, int, float], None]
-CHECKPOINT = "training.ckpt"
+CHECKPOINT, LOWEST = "training.ckpt", "lowest.pt"
+"""Where training goes on, and the weights of the lowest loss in validation."""
 SAVE_EVERY_S = 10.0
 
 
@@ -74,6 +75,9 @@ class FitSettings:
         Decay of the exponential average of the weights, which is returned; 0 returns the last weights.
     precision : str
         "float32", or "bfloat16" for automatic mixed precision, twice as fast on processors that support it.
+    patience : int
+        Early stopping: validations in succession without a lower loss after which training ends. The weights of the
+        lowest loss are returned. 0 trains for all steps, and returns the last weights.
     seed : int
     """
 
@@ -84,11 +88,14 @@ class FitSettings:
     clip: float = 0.5
     average: float = 0.98
     precision: str = "float32"
+    patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
             raise InputError(f"invalid training settings: {self}")
+        if self.patience < 0:
+            raise InputError(f"invalid training settings: patience is a number of validations, not {self.patience}")
 
 
 def fit(
@@ -122,7 +129,7 @@ def fit(
     trained : callable, optional
         Which parameters are trained, by name; all by default.
     validate : callable, optional
-        Scores of the averaged network, for the log.
+        Scores of the averaged network, for the log. Early stopping needs `VALIDATION_LOSS` among them.
     validate_every : int
         Steps from one validation to the next; 0 is never.
     progress : callable, optional
@@ -159,6 +166,8 @@ def fit(
     if checkpoint.exists():
         state.load(checkpoint)
     truncate_log(log, after=state.step)
+    lowest = _Lowest(folder, settings.patience * validate_every)
+    last_step = 0 if lowest.is_over else settings.steps
     began, last_saved = time.monotonic() - state.seconds, time.monotonic()
 
     def save() -> None:
@@ -167,11 +176,12 @@ def fit(
             temporary.write_bytes(content.getbuffer())
 
     with _interruptible() as received, torch.random.fork_rng(devices=()):
-        for step, batch in zip(range(state.step + 1, settings.steps + 1), batches(state.step), strict=False):
+        for step, batch in zip(range(state.step + 1, last_step + 1), batches(state.step), strict=False):
             learning_rate = settings.learning_rate * _schedule(step - 1, settings)
             value, parts = state.update(batch, loss, learning_rate)
             due = validate is not None and validate_every and (step % validate_every == 0 or step == settings.steps)
             state.seconds = time.monotonic() - began
+            scores = validate(deepcopy(state.result).eval()) if due and validate is not None else {}
             append_row(
                 log,
                 step=step,
@@ -179,16 +189,18 @@ def fit(
                 loss=value,
                 learning_rate=learning_rate,
                 parts=parts,
-                validation=validate(deepcopy(state.result).eval()) if due and validate is not None else {},
+                validation=scores,
             )
+            lowest.update(step, scores, state.result)
             if progress is not None:
                 progress(step, settings.steps, value)
-            over = received or (time_limit_s is not None and state.seconds >= time_limit_s)
+            over = received or lowest.is_over or (time_limit_s is not None and state.seconds >= time_limit_s)
             if over or step == settings.steps or time.monotonic() - last_saved > save_every_s:
                 save()
                 last_saved = time.monotonic()
             if over:
                 break
+    lowest.load_into(state.result)
     return state.result.requires_grad_(True).eval().cpu()
 
 
@@ -213,6 +225,43 @@ def _schedule(step: int, settings: FitSettings) -> float:
     warm = max(1, round(settings.warmup * settings.steps))
     falling = (step - warm) / max(1, settings.steps - warm)
     return min((step + 1) / warm, 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))))
+
+
+class _Lowest:
+    """The lowest loss in validation so far, its weights, and whether there was none for too many steps.
+
+    Losses are compared as the log has them, so that a resumed run ends where an uninterrupted one does. Weights on
+    disk that are of a later step than the checkpoint are written again, the same, when that step is repeated.
+    """
+
+    def __init__(self, folder: Path, patience_steps: int) -> None:
+        self.path, self.patience_steps = folder / LOWEST, patience_steps
+        rows = read_log(folder / LOG) if patience_steps and (folder / LOG).exists() else []
+        losses = [(row[VALIDATION_LOSS], int(row["step"])) for row in rows if VALIDATION_LOSS in row]
+        self.loss, self.at = min(losses, default=(math.inf, 0))
+        self.is_over = bool(losses) and losses[-1][1] - self.at >= patience_steps
+
+    def update(self, step: int, scores: Mapping[str, float], net: nn.Module) -> None:
+        """Compare the loss of a step, if there is one."""
+        import torch
+
+        if not self.patience_steps or not scores:
+            return
+        loss = round(scores[VALIDATION_LOSS], DIGITS)
+        if loss < self.loss:
+            self.loss, self.at = loss, step
+            torch.save(net.state_dict(), content := BytesIO())
+            with atomic_file(self.path, force=True) as temporary:
+                temporary.write_bytes(content.getbuffer())
+        self.is_over = step - self.at >= self.patience_steps
+
+    def load_into(self, net: nn.Module) -> None:
+        """Put the weights of the lowest loss into a network; without early stopping it stays as it is."""
+        import torch
+
+        if self.patience_steps and self.path.exists():
+            device = next(net.parameters()).device
+            net.load_state_dict(torch.load(self.path, weights_only=True, map_location=device))
 
 
 class _State:

@@ -15,11 +15,13 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.files import atomic_file
 
-__all__ = ["LOG", "VALIDATION_LOSS", "append_row", "last_row", "log_files", "read_log", "truncate_log"]
+__all__ = ["DIGITS", "LOG", "VALIDATION_LOSS", "append_row", "last_row", "log_files", "read_log", "truncate_log"]
 
 LOG = "log.csv"
 VALIDATION_LOSS = "validation_loss"
 """Name of the loss on held-out labels among the scores of the validation."""
+DIGITS = 4
+"""Of scores of the validation, after the point."""
 FIRST = ("step", "seconds", "loss", "validation")
 """Columns of all logs; older ones have no others."""
 TAIL_BYTES = 4096
@@ -75,7 +77,7 @@ def append_row(
         "step": str(step),
         "seconds": f"{seconds:.2f}",
         "loss": f"{loss:.5f}",
-        "validation": " ".join(f"{name}={value:.4f}" for name, value in validation.items()),
+        "validation": " ".join(f"{name}={value:.{DIGITS}f}" for name, value in validation.items()),
         "learning_rate": f"{learning_rate:.6g}",
         **{name: f"{value:.5f}" for name, value in parts.items()},
     }

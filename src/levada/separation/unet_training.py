@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from levada.errors import check_number
 from levada.learning.training import Progress
+from levada.learning.training_log import VALIDATION_LOSS
 from levada.separation.augmentation import NO_AUGMENTATION
 from levada.separation.examples import RATE, ExcerptSettings, StemDataset, sample_spectra, train
 from levada.separation.stft import N_BANDS, Stft
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNetTraining", "train_unet"]
 
-VALIDATIONS, VALIDATION_EXCERPTS = 20, 16
+VALIDATIONS, VALIDATION_EXCERPTS = 20, 32
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class UNetTraining(ExcerptSettings):
         where empty. Statistics of batches are those of the new music in every layer.
     validation : float
         Fraction of the examples that are only used for the loss in validation, which is in the log.
+    patience : int
+        See `levada.learning.training.FitSettings`; with no validation nothing is stopped early.
     level_db : float
         Range of the random error of the level of the whole recording, either way.
     seed : int
@@ -59,6 +62,7 @@ class UNetTraining(ExcerptSettings):
     average: float = 0.98
     layers: tuple[str, ...] = ()
     validation: float = 0.0
+    patience: int = 0
     level_db: float = 4.0
     seed: int = 0
 
@@ -112,7 +116,7 @@ def train_unet(
         settings=settings,
         loss=magnitude_loss,
         folder=folder,
-        validate=None if validation is None else partial(_validate, validation, settings),
+        validate=None if validation is None else _validation(validation, settings, net),
         validate_every=max(1, settings.steps // VALIDATIONS),
         progress=progress,
     )
@@ -127,18 +131,22 @@ def _collate(excerpts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Magnitude
     return MagnitudeBatch(*map(torch.stack, zip(*excerpts, strict=True)))
 
 
-def _validate(dataset: StemDataset, settings: UNetTraining, net: UNet) -> dict[str, float]:
-    """Compute the loss on the same excerpts each time, without augmentation."""
+def _validation(dataset: StemDataset, settings: UNetTraining, net: UNet) -> Callable[[UNet], dict[str, float]]:
+    """Return the loss on the same excerpts each time, without augmentation."""
     import torch
 
     from levada.separation.networks.unet import magnitude_loss
 
     rng, plain = np.random.default_rng(0), replace(settings, augmentation=NO_AUGMENTATION, level_db=0.0)
     batch = _collate([_excerpt(net, dataset, plain, rng) for _ in range(VALIDATION_EXCERPTS)])
-    device = next(net.parameters()).device
-    with torch.inference_mode():
-        loss = magnitude_loss(net(batch.features.to(device)), batch._replace(stems=batch.stems.to(device)))
-    return {"validation_loss": float(loss)}
+
+    def validate(net: UNet) -> dict[str, float]:
+        device = next(net.parameters()).device
+        with torch.inference_mode():
+            loss = magnitude_loss(net(batch.features.to(device)), batch._replace(stems=batch.stems.to(device)))
+        return {VALIDATION_LOSS: float(loss)}
+
+    return validate
 
 
 def _excerpt(
