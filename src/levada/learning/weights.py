@@ -58,7 +58,7 @@ class StoredNetwork:
         Raises
         ------
         InputError
-            If the tensors do not fit it.
+            If no network has the settings, or the tensors do not fit it.
         MissingExtra
             If PyTorch is not installed.
         """
@@ -66,7 +66,10 @@ class StoredNetwork:
             import torch
         except ImportError:
             raise MissingExtra("torch", extra="train", purpose=f"run a network of the kind {self.kind}") from None
-        net = self.module(self.kind)(self.settings)
+        try:
+            net = self.module(self.kind)(self.settings)
+        except ValueError as error:
+            raise InputError(f"is damaged: {error}", path=self.path / CONFIG) from None
         try:
             net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self.tensors.items()})
         except RuntimeError as error:
