@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
 __all__ = [
-    "AUGMENTATIONS", "ESTIMATES", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
+    "AUGMENTATIONS", "ESTIMATES", "FROM_SCRATCH", "NAME", "NETWORKS", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
     "no_augmentation", "open_corpus", "read_estimates", "sample", "sample_files", "score", "selections", "split",
     "strategies", "trained_on", "warm_up",
@@ -39,6 +39,7 @@ FROM_SCRATCH: tuple[str, ...] = ("scratch", "bayes")
 NON_NEURAL: tuple[str, ...] = ("decoder", "bayes")
 WITHOUT_SETTINGS: tuple[str, ...] = ("decoder",)
 OWN_SETTINGS: tuple[str, ...] = ()
+NETWORKS: tuple[str, ...] = ()
 AUGMENTATIONS: Mapping[str, str] = {
     "tempo": "tempo",
     "pitch": "pitch_bands",

@@ -21,10 +21,18 @@ __all__ = ["remote_executor", "study"]
 
 
 def study(
-    spec: Annotated[Path, typer.Argument(help="A TOML file, such as studies/minutes.toml.")],
+    spec: Annotated[
+        Path, typer.Argument(help="A TOML file, such as studies/minutes.toml, or surdo, which comes with levada.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The folder of runs; a study that was stopped is continued in it.")
     ] = Path("runs"),
+    corpus: Annotated[
+        str | None, typer.Option(help="A folder or mirdata:NAME in the place of the one corpus of the study.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="The instrument that is separated from the rest, in the place of the study's.")
+    ] = "",
     processes: Annotated[
         int | None, typer.Option(min=1, help="Runs at the same time; by default as many as cores and memory allow.")
     ] = None,
@@ -37,9 +45,11 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Run a grid of budgets, strategies, models and seeds on corpora (resumable); levada report shows the results."""
-    from levada.experiments import processes_that_fit, read_spec, run_study
+    from levada.experiments import processes_that_fit, read_spec, run_study, with_corpus
 
     planned = read_spec(spec)
+    if corpus is not None or target:
+        planned = with_corpus(planned, corpus, target=target)
     at_once = processes_that_fit(processes)
     if dry_run:
         _print_plan(planned, out, at_once, as_json)

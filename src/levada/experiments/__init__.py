@@ -11,7 +11,7 @@ folder holds configuration, scores and costs (`store`); `levada report` makes a 
 from __future__ import annotations
 
 from levada.experiments.runner import Summary, processes_that_fit, run_study
-from levada.experiments.spec import Study, read_spec
+from levada.experiments.spec import Study, read_spec, with_corpus
 from levada.experiments.store import Run, read_runs
 
-__all__ = ["Run", "Study", "Summary", "processes_that_fit", "read_runs", "read_spec", "run_study"]
+__all__ = ["Run", "Study", "Summary", "processes_that_fit", "read_runs", "read_spec", "run_study", "with_corpus"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from levada.data import Corpus, Track
+from levada.data import Corpus, Track, load_corpus
 from levada.data.rendered import render_corpus, sounds_digest
 from levada.data.sampling import available_minutes
 from levada.experiments.code_version import code_digest
 from levada.experiments.spec import MIRDATA, TASKS, Budget, Source
 from levada.io.beats import Beats
 from levada.io.files import wrap_errors
+from levada.separation.remix import TEST, TRAIN, remix, solo_groups
 from levada.synth.traditions import read_tradition
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Split",
     "data_digest",
     "is_missing",
+    "mix_source",
     "open_source",
     "placeholder",
     "render_source",
@@ -89,21 +91,83 @@ def render_source(source: Source, *, out: Path, progress: Callable[[int, int], N
     return replace(source, path=str(folder.absolute()))
 
 
+def mix_source(
+    source: Source, *, out: Path, progress: Callable[[int, int], None] | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """Mix the solos of a corpus where they are not mixed yet.
+
+    Parameters
+    ----------
+    source : Source
+        With a path.
+    out : Path
+        The folder of the study.
+    progress : callable, optional
+        Called with the number of mixtures that are done, and of all.
+
+    Returns
+    -------
+    Source, tuple of str
+        With the path of the mixtures, and the solos that are in none of them.
+
+    Raises
+    ------
+    InputError
+        If solos cannot be read, split or mixed.
+    """
+    if source.remix is None:
+        return source, ()
+    solos = load_corpus(source.path, labels="stems")
+    tracker = None
+    if source.remix.coherent:
+        from levada.beat_tracking.pretrained import load_tracker
+
+        tracker = load_tracker("base")
+    folder = _mixtures_folder(source, solos, out)
+    with wrap_errors(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    mixed = remix(solos, folder, settings=source.remix, tracker=tracker, progress=progress)
+    return replace(source, path=str(folder.absolute())), mixed.left_out
+
+
 def placeholder(source: Source, *, out: Path) -> Corpus | None:
-    """Stand-in for a corpus that is not rendered yet, for plans: recordings of one tempo; None where it is rendered."""
-    folder = _folder(source, out)
-    done = "*/mixture.wav" if source.task == "stems" else "*.wav"
-    if len([path for path in folder.glob(done) if path.with_suffix(".beats").exists()]) >= source.recordings:
+    """Stand-in for a corpus that is not rendered or mixed yet, for plans: recordings of one tempo; None where it is."""
+    folder, is_rendered = Path(source.path), True
+    if source.render:
+        folder = _folder(source, out)
+        done = "*/mixture.wav" if source.task == "stems" else "*.wav"
+        count = len([path for path in folder.glob(done) if path.with_suffix(".beats").exists()])
+        is_rendered = count >= source.recordings
+    if source.remix is not None:
+        mixtures = source.remix.mixtures
+        if is_rendered:
+            mixed = _mixtures_folder(source, load_corpus(source.path or folder, labels="stems"), out)
+            if len([*mixed.glob("*/*/mixture.wav")]) >= mixtures:
+                return None
+        scored = round((source.remix.test or 0.0) * mixtures)
+        names = [f"{TRAIN}/mix-{number:03}" for number in range(1, mixtures - scored + 1)]
+        names += [f"{TEST}/mix-{number:03}" for number in range(1, scored + 1)]
+        seconds = source.remix.seconds
+        return Corpus(source.name, _stand_ins(names, folder, seconds, seconds / 16, 4), folder)
+    if is_rendered:
         return None
     tradition = read_tradition(source.render)
-    step_s = 60 / tradition.tempo_bpm[0]
-    times_s = np.arange(step_s, source.seconds, step_s)
-    beats = Beats(times_s, np.arange(len(times_s)) % tradition.beats + 1)
-    tracks = [
-        Track(name, folder / f"{name}.wav", load=lambda: beats, group=name)
-        for name in (f"{tradition.name}-{number:03}" for number in range(1, source.recordings + 1))
-    ]
-    return Corpus(source.name, tuple(tracks), folder)
+    names = [f"{tradition.name}-{number:03}" for number in range(1, source.recordings + 1)]
+    tracks = _stand_ins(names, folder, source.seconds, 60 / tradition.tempo_bpm[0], tradition.beats)
+    return Corpus(source.name, tracks, folder)
+
+
+def _stand_ins(names: Sequence[str], folder: Path, seconds: float, beat_s: float, metre: int) -> tuple[Track, ...]:
+    times_s = np.arange(beat_s, seconds, beat_s)
+    beats = Beats(times_s, np.arange(len(times_s)) % metre + 1)
+    return tuple(Track(name, folder / f"{name}.wav", load=lambda: beats, group=name) for name in names)
+
+
+def _mixtures_folder(source: Source, solos: Corpus[Any], out: Path) -> Path:
+    """Folder of the mixtures of solos, by a digest of these, of the settings and of the code."""
+    assert source.remix is not None
+    facts = [data_digest(solos), asdict(source.remix), code_digest()]
+    return out / FOLDER / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _folder(source: Source, out: Path) -> Path:
@@ -125,7 +189,11 @@ def open_source(source: Source) -> Corpus[Any]:
     MissingExtra
         If it is mirdata's, and mirdata is not installed.
     """
-    corpus: Corpus[Any] = TASKS[source.task].open_corpus(source.path)
+    corpus = TASKS[source.task].open_corpus(source.path)
+    if source.remix is not None and source.remix.target:
+        # for intervals: mixtures of one solo of the target are not independent
+        groups = solo_groups(source.path, source.remix.target)
+        corpus = replace(corpus, tracks=tuple(replace(one, group=groups[one.id]) for one in corpus.tracks))
     return replace(corpus, tracks=tuple(track for track in corpus.tracks if track.id not in source.left_out))
 
 
@@ -186,7 +254,7 @@ def split_corpus(source: Source, corpus: Corpus[Any], *, seed: int, test: float)
     -------
     Split
         Of recordings or, with `halves`, of their first and second halves, which have no beat in common. All are
-        scored of a corpus that nothing is adapted to.
+        scored of a corpus that nothing is adapted to. Mixtures of solos were split before they were mixed.
 
     Raises
     ------
@@ -195,6 +263,9 @@ def split_corpus(source: Source, corpus: Corpus[Any], *, seed: int, test: float)
     """
     if not source.adapt:
         return Split((), corpus.tracks if corpus.labels == "stems" else corpus.annotated)
+    if source.remix is not None:
+        sides = [tuple(one for one in corpus.tracks if one.id.startswith(f"{side}/")) for side in (TRAIN, TEST)]
+        return Split(*sides)
     train, scored = TASKS[source.task].split(
         corpus, test_size=test, seed=[seed, SPLIT], halves=source.halves, ignore_groups=source.ignore_groups
     )

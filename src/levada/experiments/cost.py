@@ -15,7 +15,7 @@ __all__ = ["Clock", "guess_s"]
 STEP_S = {"beats": 0.12, "stems": 0.95}
 """Processor seconds of a training step of 48 s of music, on a core of 2020 or so; and of what is not training:"""
 USUAL_CHANNELS = 40  # of the network that STEP_S was measured with
-USUAL_STEPS = 100  # where the labels decide
+USUAL_STEPS, USUAL_EXCERPT_S = 100, 8.0  # where the labels, or the network, decide
 SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is scored, and a run
 
 
@@ -132,6 +132,6 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
         * (settings.steps or USUAL_STEPS)
         * STEP_S[plan.task]
         * settings.batch
-        * settings.excerpt_s
+        * (settings.excerpt_s or USUAL_EXCERPT_S)
         / 48
     )

@@ -269,14 +269,19 @@ def settings_of(study: Study, strategy: str, *, network: str = "") -> list[Any]:
         _require(study, name, defaults, "there is no strategy {!r} to set", "settings", name)
     fixed = set(task.NON_NEURAL) - set(task.OWN_SETTINGS)
     hints = {name: {} if name in fixed else get_type_hints(type(usual)) for name, usual in defaults.items()}
-    known = sorted({key for name, of in hints.items() if name not in task.NON_NEURAL for key in of} - set(FACTORS))
+    every = {name: set(of) for name, of in hints.items()}  # of any network, as a spec may have bases of several
+    for other in task.NETWORKS:
+        for name, usual in task.default_settings(network=other).items():
+            every[name] |= set() if name in fixed else set(get_type_hints(type(usual)))
+    known = sorted({key for name, of in every.items() if name not in task.NON_NEURAL for key in of} - set(FACTORS))
     for key in general:
         _require(study, key, known, "{!r} is not a setting of any strategy", "settings", key)
     for name, key in ((name, key) for name, entries in own.items() for key in entries):
-        known = sorted(set(hints[name]) - set(FACTORS))
+        known = sorted(every[name] - set(FACTORS))
         _require(study, key, known, f"{{!r}} is not a setting of {name}", "settings", name, key)
     shared = general if strategy not in task.NON_NEURAL else {}  # general settings are those of networks
-    changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
+    given = {**shared, **own.get(strategy, {})}
+    changed = {key: value for key, value in given.items() if key in hints[strategy]}
     axes = list[list[Any]]()
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
@@ -360,10 +365,10 @@ class _Builder:
         if sentence not in self.left_out:
             self.left_out.append(sentence)
 
-    def look_up(self, key: str, function: Callable[[str], Any]) -> dict[str, Any]:
+    def look_up(self, key: str, function: Callable[[str], Any], names: Sequence[str] | None = None) -> dict[str, Any]:
         """Result of a function for each model of a list; a model that is not installed is left out."""
         results = {}
-        for name in getattr(self.study, key):
+        for name in getattr(self.study, key) if names is None else names:
             try:
                 results[name] = function(name)
             except InputError as error:
@@ -378,13 +383,14 @@ class _Builder:
 
     def scored_models(self) -> dict[str, str]:
         """Fingerprints of the models that are scored without labels."""
-        bases = self.look_up("bases", self.task.fingerprint) if PRETRAINED in self.study.strategies else {}
-        return bases | self.look_up("external", self.task.fingerprint)
+        bases = self.study.bases_for(PRETRAINED) if PRETRAINED in self.study.strategies else ()
+        return self.look_up("bases", self.task.fingerprint, bases) | self.look_up("external", self.task.fingerprint)
 
     def bases(self) -> list[BaseModel]:
         """The models that are trained on."""
-        has_bases = any(name not in (PRETRAINED, *self.task.FROM_SCRATCH) for name in self.study.strategies)
-        return list(self.look_up("bases", self.task.base_model).values()) if has_bases else []
+        trained = [name for name in self.study.strategies if name not in (PRETRAINED, *self.task.FROM_SCRATCH)]
+        names = list(dict.fromkeys(base for strategy in trained for base in self.study.bases_for(strategy)))
+        return list(self.look_up("bases", self.task.base_model, names).values())
 
     def trained_on(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
         """SHA-256 of the files that each model was trained on, by its name in tables."""
@@ -435,7 +441,8 @@ class _Builder:
         strategies = [name for name in study.strategies if name != PRETRAINED]
         levels = list(product(study.augmentation, study.layers))
         for budget, strategy, selection in product(budgets, strategies, study.selection):
-            for base, (kinds, layers) in product([None] if strategy in self.task.FROM_SCRATCH else bases, levels):
+            of = [base for base in bases if base.name in study.bases_for(strategy)]
+            for base, (kinds, layers) in product([None] if strategy in self.task.FROM_SCRATCH else of, levels):
                 prefixes = () if strategy in (*self.task.NON_NEURAL, *self.task.FROM_SCRATCH) else layers
                 if base is not None and prefixes not in ((), (ALL,)) and not self.has_layers(base, prefixes):
                     continue
@@ -460,7 +467,8 @@ class _Builder:
             raise _error(
                 self.study, f"{base.name} has no layers {missing[0]!r}; {suggest(missing[0], known)}", "layers"
             )
-        self.leave_out(f"{base.name} has no layers {', '.join(missing)}: there are {', '.join(known)}")
+        if not self.study.bases_of:  # which strategy has which bases is not said, and so not which has which layers
+            self.leave_out(f"{base.name} has no layers {', '.join(missing)}: there are {', '.join(known)}")
         return False
 
     def augmentation(self, strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

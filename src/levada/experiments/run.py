@@ -29,14 +29,15 @@ from levada.experiments.spec import PRETRAINED, TASKS, Source
 from levada.experiments.store import ALSO, FORMAT, RECORD, SCORES, label
 from levada.io.workers import usable_cores
 from levada.learning.task import LOG
+from levada.separation import task as separation
 from levada.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOG", "WEIGHTS", "Job", "failure", "peak_mb", "reset_peak", "run"]
+__all__ = ["LISTEN", "LOG", "WEIGHTS", "Job", "failure", "peak_mb", "reset_peak", "run"]
 
-WEIGHTS = "weights"
+WEIGHTS, LISTEN = "weights", "listen"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Job:
         Name or folder of the base; its name in the plan by default.
     also : tuple of Source
         Corpora that are scored too.
+    listen : int
+        Number of test recordings of which the stems are kept as audio.
     """
 
     plan: Plan
@@ -62,6 +65,7 @@ class Job:
     keep_weights: bool = False
     model: str = ""
     also: tuple[Source, ...] = ()
+    listen: int = 0
 
 
 def run(job: Job) -> dict[str, bytes]:
@@ -75,7 +79,7 @@ def run(job: Job) -> dict[str, bytes]:
     -------
     dict of str to bytes
         The files of its folder: "run.json", "scores.csv", "beats.json" of trackers, "log.csv" where it trained and
-        those of "weights/" if they are kept.
+        those of "weights/" and of "listen/" if they are kept.
 
     Raises
     ------
@@ -114,6 +118,9 @@ def run(job: Job) -> dict[str, bytes]:
         files = {path.name: path.read_bytes() for path in written} | also
         if (folder / "training" / LOG).is_file():
             files[LOG] = (folder / "training" / LOG).read_bytes()
+        if job.listen:
+            for path in separation.write_audio(test[: job.listen], model, folder=folder / LISTEN):
+                files[path.relative_to(folder).as_posix()] = path.read_bytes()
         if job.keep_weights and adapted is not None:
             adapted.save(folder / WEIGHTS)
             files |= {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted((folder / WEIGHTS).iterdir())}
@@ -219,6 +226,7 @@ def _record(
             "fell_back": getattr(adapted, "training", {}).get("alpha") == 0,
             "held_out": {name: getattr(adapted, "training", {}).get(name) for name in ("alpha", "held_out_losses")},
         },
+        "listen": job.listen,
         "error": error,
     }
     return json.dumps(record, default=str).encode()

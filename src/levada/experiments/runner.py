@@ -19,6 +19,7 @@ from levada.experiments.corpora import (
     OpenCorpus,
     data_digest,
     is_missing,
+    mix_source,
     open_source,
     placeholder,
     render_source,
@@ -229,7 +230,8 @@ def _scored_min(opened: OpenCorpus, study: Study) -> float:
     source = opened.source
     corpus = opened.corpus
     scored = corpus.tracks if corpus.labels == "stems" else corpus.annotated
-    lengths_s = [source.seconds if source.render else track.duration_s for track in scored]
+    known_s = source.remix.seconds if source.remix else source.seconds if source.render else None
+    lengths_s = [track.duration_s if known_s is None else known_s for track in scored]
     return sum(lengths_s) / 60 * (1.0 if source.halves or not source.adapt else study.test)
 
 
@@ -266,15 +268,20 @@ def open_corpora(
     opened, missing, notes = list[OpenCorpus](), list[str](), list[str]()
     for source in study.corpora:
         try:
-            stand_in = placeholder(source, out=out) if source.render else None
+            if is_missing(source):
+                raise FileNotFoundError(source.path)
+            stand_in = placeholder(source, out=out) if source.render or source.remix else None
             if stand_in is not None and dry_run:
                 opened.append(OpenCorpus(source, stand_in, "to be rendered"))
                 continue
-            if stand_in is not None:
+            if stand_in is not None and source.render:
                 log(f"rendering {source.recordings} recordings of {source.render}")
-            if is_missing(source):
-                raise FileNotFoundError(source.path)
-            finished, note = without_duplicates(render_source(source, out=out, progress=render_progress))
+            rendered = render_source(source, out=out, progress=render_progress)
+            if stand_in is not None and source.remix is not None:
+                log(f"mixing solos of {source.name}: {source.remix.mixtures} mixtures")
+            mixed, left_out = mix_source(rendered, out=out, progress=render_progress)
+            notes += [f"{source.name}: {one}" for one in left_out]
+            finished, note = without_duplicates(mixed)
             corpus = open_source(finished)
             caveat = getattr(corpus, "caveat", "")
             notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
@@ -344,6 +351,7 @@ def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
         for key, run in runs.items()
         if not run.error
         if not study.keep_weights or run.strategy == PRETRAINED or (run.folder / WEIGHTS).is_dir()
+        if run.record.get("listen", 0) >= _listen(study, run.seed)
     }
 
 
@@ -351,11 +359,16 @@ def _jobs(study: Study, grid: Grid, finished: Mapping[str, Run]) -> list[Job]:
     return [
         Job(
             plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base),
-            tuple(grid.sources[scored.corpus] for scored in plan.also),
+            tuple(grid.sources[scored.corpus] for scored in plan.also), _listen(study, plan.seed),
         )
         for plan in grid.plans
         if plan.id not in finished
     ]  # fmt: skip
+
+
+def _listen(study: Study, seed: int) -> int:
+    """Number of recordings of which a run with this seed keeps the stems."""
+    return study.listen if seed == study.seeds[0] else 0
 
 
 def _results(executor: Executor, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:

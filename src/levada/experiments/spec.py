@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ from levada.errors import InputError, suggest
 from levada.io.toml import line_of, read_toml
 from levada.learning.task import Task
 from levada.separation import task as separation
+from levada.separation.remix import RemixSettings
 
-__all__ = ["TASKS", "UNITS", "Budget", "Source", "Study", "is_path", "read_spec"]
+__all__ = ["SHIPPED", "TASKS", "UNITS", "Budget", "Source", "Study", "is_path", "read_spec", "with_corpus"]
+
+SHIPPED = Path(__file__).parent / "studies"
+"""Specs that come with levada, which are found by their names."""
 
 TASKS: Mapping[str, Task] = {"beats": beat_tracking, "stems": separation}
 """Tasks by the kind of their labels."""
@@ -29,7 +33,7 @@ PRETRAINED = "pretrained"
 MIRDATA = "mirdata:"
 PREFIXES = ("", "bayes", "beat_this", "demucs")
 """Prefixes of the path of a model, before a colon."""
-MOST_SEEDS, MOST_FILES = 1000, 1_000_000
+MOST_SEEDS, MOST_FILES, MOST_LISTEN = 1000, 1_000_000, 100
 UNITS = ("minutes", "files", "fraction")
 """Units of budgets: minutes of labels, recordings with all of their labels, or a fraction of the training set."""
 
@@ -109,6 +113,9 @@ class Source:
         Where the spec names it.
     adapt : bool
         Whether models are adapted to it; if not, all of its recordings are scored.
+    remix : RemixSettings, optional
+        Stems: what is trained on and scored are mixtures of its solos, of the training and the test side; see
+        `levada.separation.remix.remix`. They are the same for every seed of the study.
     """
 
     name: str
@@ -128,6 +135,7 @@ class Source:
     task: str = "beats"
     left_out: tuple[str, ...] = ()
     line: int | None = None
+    remix: RemixSettings | None = None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -174,6 +182,10 @@ class Study:
         The spec.
     also : tuple of str
         Names of corpora that are scored by the models adapted to the others too, for what was forgotten.
+    bases_of : mapping of str to tuple of str
+        The bases of each strategy, where a strategy has others than the rest.
+    listen : int
+        Number of test recordings of which runs with the first seed keep the audio of the stems, for the report.
     """
 
     name: str
@@ -195,11 +207,17 @@ class Study:
     files: tuple[int, ...] = ()
     fraction: tuple[float, ...] = ()
     also: tuple[str, ...] = ()
+    bases_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listen: int = 0
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """Budgets of corpora without budgets of their own."""
         return _budgets(self)
+
+    def bases_for(self, strategy: str) -> tuple[str, ...]:
+        """The bases that a strategy starts from or, without labels, that are scored."""
+        return self.bases_of.get(strategy, self.bases)
 
 
 def _budgets(of: Source | Study) -> tuple[Budget, ...]:
@@ -212,7 +230,7 @@ def read_spec(path: str | Path) -> Study:
     Parameters
     ----------
     path : path-like
-        A TOML file. Paths in it are relative to its folder.
+        A TOML file, or the name of one that comes with levada: "surdo". Paths in it are relative to its folder.
 
     Returns
     -------
@@ -223,8 +241,9 @@ def read_spec(path: str | Path) -> Study:
     InputError
         If it cannot be read, has an unknown key or an invalid value, or leaves nothing to run; with its line.
     """
+    path = _found(path)
     given = read_toml(path)
-    reader = _Reader(Path(path))
+    reader = _Reader(path)
     reader.check_keys(given, _KEYS, ())
     corpora = given.get("corpora", {})
     if not isinstance(corpora, dict) or not corpora:
@@ -232,25 +251,32 @@ def read_spec(path: str | Path) -> Study:
     task = given.get("task", "beats")
     if task not in TASKS:
         raise reader.error(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
+    test = reader.value(given, "test", 0.5, lambda it: _is_number(it) and 0 < it < 1, "a number between 0 and 1")
+    strategies = reader.names(given, "strategies", ())
+    bases, bases_of = reader.bases(given, [name for name in strategies if name not in TASKS[task].FROM_SCRATCH])
     study = Study(
         name=reader.value(given, "name", Path(path).stem, _is_name, f"a short text of {_CHARACTERS}"),
-        corpora=tuple(replace(reader.source(name, entry), task=task) for name, entry in corpora.items()),
-        strategies=reader.names(given, "strategies", ()),
+        corpora=tuple(replace(reader.source(name, entry, task, test), task=task) for name, entry in corpora.items()),
+        strategies=strategies,
         **reader.budgets(given),
-        bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
+        bases=bases,
+        bases_of=bases_of,
         external=tuple(reader.model(name) for name in reader.names(given, "external", ())),
         selection=reader.names(given, "selection", (RANDOM,)),
         augmentation=reader.levels(given, "augmentation", (ALL, NONE, *TASKS[task].AUGMENTATIONS)),
         layers=reader.levels(given, "layers"),
         seeds=reader.seeds(given),
-        test=reader.value(given, "test", 0.5, lambda it: _is_number(it) and 0 < it < 1, "a number between 0 and 1"),
+        test=test,
         trim_s=reader.number(given, "trim_s", low=0, high=3600) if "trim_s" in given else None,
         keep_weights=reader.flag(given, "keep_weights"),
         task=task,
         settings=reader.value(given, "settings", {}, lambda it: isinstance(it, dict), "a table: [settings]"),
         path=Path(path),
         also=reader.names(given, "also", ()),
+        listen=reader.whole(given, "listen", 0, low=0, high=MOST_LISTEN),
     )
+    if study.listen and task != "stems":
+        raise reader.error('listen is for stems: write task = "stems", or leave it out', "listen")
     for name in study.also:
         if name not in corpora:
             raise reader.error(f"there is no corpus {name!r} to score also; {suggest(name, corpora)}", "also")
@@ -281,6 +307,43 @@ def read_spec(path: str | Path) -> Study:
     return study
 
 
+def with_corpus(study: Study, path: str | Path | None = None, *, target: str = "") -> Study:
+    """Return a study with another corpus in the place of its own, or another instrument that is separated.
+
+    Parameters
+    ----------
+    study : Study
+    path : path-like, optional
+        A folder, or ``mirdata:NAME``, which is mixed in the same way.
+    target : str
+        The instrument, where mixtures are of one instrument and the rest.
+
+    Raises
+    ------
+    InputError
+        If the study has several corpora, or no mixtures of a target.
+    """
+    if len(study.corpora) > 1:
+        names = ", ".join(source.name for source in study.corpora)
+        raise InputError(f"has several corpora, {names}: a copy of it can name other ones", path=study.path)
+    own = study.corpora[0]
+    if target:
+        if own.remix is None or not own.remix.target:
+            raise InputError("does not mix solos to one instrument and the rest: it has no target", path=study.path)
+        own = replace(own, remix=replace(own.remix, target=target))
+    if path is not None:
+        folder = str(path) if str(path).startswith(MIRDATA) else str(Path(path).expanduser().absolute())
+        name = re.sub(r"[^\w .+-]", "-", Path(folder).name).lstrip(" .+-")[:100] or own.name
+        own = replace(own, name=name, path=folder, render="", sounds=Source.sounds)
+    return replace(study, corpora=(own,))
+
+
+def _found(path: str | Path) -> Path:
+    """Return the file of a spec: as given, or one that comes with levada."""
+    given, shipped = Path(path), SHIPPED / f"{path}.toml"
+    return shipped if not given.exists() and _is_name(str(path)) and shipped.is_file() else given
+
+
 def is_path(name: str) -> bool:
     """Whether the name of a model is the path of a folder or file, and no word."""
     return name.startswith(("~", ".")) or "/" in name or "\\" in name
@@ -288,10 +351,10 @@ def is_path(name: str) -> bool:
 
 _KEYS = (
     *("name", "strategies", *UNITS, "bases", "external", "selection", "augmentation", "layers", "seeds", "test"),
-    *("trim_s", "keep_weights", "task", "corpora", "settings", "also"),
+    *("trim_s", "keep_weights", "task", "corpora", "settings", "also", "listen"),
 )
-_FOLDER_KEYS = ("path", *UNITS, "halves", "ignore_groups", "optional", "adapt")
-_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", *UNITS, "halves", "optional", "adapt")
+_FOLDER_KEYS = ("path", *UNITS, "halves", "ignore_groups", "optional", "adapt", "remix")
+_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", *UNITS, "halves", "optional", "adapt", "remix")
 
 
 _CHARACTERS = "letters, numbers, spaces and - + . _"
@@ -311,6 +374,16 @@ def _is_number(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+_IS_LIKE: Mapping[type, Callable[[Any], bool]] = {
+    bool: lambda value: isinstance(value, bool),
+    int: _is_whole,
+    float: _is_number,
+    str: _is_text,
+    type(None): lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value)),
+}
+"""Whether a value of a setting of `RemixSettings` is of the type of its default; without one, it is a range."""
 
 
 @dataclass(frozen=True)
@@ -369,8 +442,24 @@ class _Reader:
                 raise self.error(f"{key} must hold {wanted}, not {entry!r}", *where, key)
         return values
 
-    def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self.listed(given, key, default, _is_text, "names in quotation marks"))
+    def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...], *where: str) -> tuple[str, ...]:
+        return tuple(self.listed(given, key, default, _is_text, "names in quotation marks", *where))
+
+    def bases(
+        self, given: Mapping[str, Any], strategies: Sequence[str]
+    ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+        """Bases of all strategies and, where a table names them, those of each: the default for those not in it."""
+        table, default = given.get("bases"), ("base",)
+        if not isinstance(table, dict):
+            return tuple(self.model(name) for name in self.names(given, "bases", default)), {}
+        for name in table:
+            if name not in strategies:
+                problem = f"{name!r} is no strategy of the study that starts from a base; {suggest(name, strategies)}"
+                raise self.error(problem, "bases", name)
+        bases_of = {
+            name: tuple(self.model(one) for one in self.names(table, name, default, "bases")) for name in strategies
+        }
+        return tuple(dict.fromkeys(one for of in bases_of.values() for one in of)), bases_of
 
     def model(self, name: str) -> str:
         """A name of a model as it is; a path is relative to the spec."""
@@ -411,7 +500,24 @@ class _Reader:
                     raise self.error(f"there is no {key} {word!r}; {suggest(word, known)}", key)
         return levels
 
-    def source(self, name: str, entry: Any) -> Source:
+    def remix(self, given: Any, task: str, test: float, *where: str) -> RemixSettings:
+        """Settings of mixtures; the share of the solos that is for testing is the study's."""
+        if task != "stems":
+            raise self.error('remix is for stems: write task = "stems"', *where)
+        if not isinstance(given, dict):
+            raise self.error(f"remix must be a table of settings of mixtures, not {given!r}", *where)
+        known = [entry.name for entry in fields(RemixSettings) if entry.name != "test"]
+        self.check_keys(given, known, where)
+        values: dict[str, Any] = {key: tuple(of) if isinstance(of, list) else of for key, of in given.items()}
+        for key, value in values.items():
+            if not _IS_LIKE[type(getattr(RemixSettings, key))](value):
+                raise self.error(f"remix: {key} cannot be {given[key]!r}", *where, key)
+        try:
+            return RemixSettings(**values, test=test)
+        except (InputError, TypeError) as error:
+            raise self.error(f"remix: {error}", *where) from None
+
+    def source(self, name: str, entry: Any, task: str, test: float) -> Source:
         where = ("corpora", name)
         entry = {"path": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or ("path" in entry) == ("render" in entry):
@@ -425,6 +531,10 @@ class _Reader:
         flags: dict[str, Any] = {key: self.flag(entry, key, *where) for key in ("halves", "ignore_groups", "optional")}
         flags["adapt"] = self.value(entry, "adapt", True, lambda it: isinstance(it, bool), "true or false", *where)
         flags |= {**self.budgets(entry, *where), "line": line_of(self.path, *where)}
+        if "remix" in entry and (flags["halves"] or flags["ignore_groups"]):
+            raise self.error("solos are split by their groups before they are mixed: leave out halves", *where)
+        if "remix" in entry:
+            flags["remix"] = self.remix(entry["remix"], task, test, *where, "remix")
         if "path" in entry:
             path = entry["path"]
             return Source(name, path=path if path.startswith(MIRDATA) else self.beside(path), **flags)

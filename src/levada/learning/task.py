@@ -53,6 +53,8 @@ class Task(Protocol):
     """Strategies that have no settings."""
     OWN_SETTINGS: tuple[str, ...]
     """Strategies with settings of their own, to which those of networks do not apply."""
+    NETWORKS: tuple[str, ...]
+    """Classes of networks that are fine-tuned with settings of their own."""
     AUGMENTATIONS: Mapping[str, str]
     """Kinds of augmentation, and the field of the settings of augmentation that each one is."""
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.data import Corpus, Multitrack, Span, load_corpus
+from levada.data import REST, Corpus, Multitrack, Span, load_corpus
 from levada.data import sample as sample_spans
 from levada.data.sampling import sample_files as sample_songs
 from levada.errors import InputError
+from levada.io import audio
 from levada.io.tables import write_csv
 from levada.learning.task import SCORES, BaseModel
 from levada.separation.song_scores import MIXTURE, ORACLE
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from levada.separation.nmf import Dictionaries
 
 __all__ = [
-    "AUGMENTATIONS", "FROM_SCRATCH", "LEAKS", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
+    "AUGMENTATIONS", "FROM_SCRATCH", "LEAKS", "NAME", "NETWORKS", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
     "no_augmentation", "open_corpus", "sample", "sample_files", "score", "selections", "split", "strategies",
-    "trained_on", "warm_up",
+    "trained_on", "warm_up", "write_audio",
 ]  # fmt: skip
 
 NAME: str = "stems"
@@ -36,6 +37,7 @@ FROM_SCRATCH: tuple[str, ...] = ("scratch", "unet", "nmf", "nmf-conv")
 NON_NEURAL: tuple[str, ...] = ("nmf", "nmf-conv")
 WITHOUT_SETTINGS: tuple[str, ...] = ()
 OWN_SETTINGS: tuple[str, ...] = ("nmf", "nmf-conv")
+NETWORKS: tuple[str, ...] = ("demucs", "unet")
 AUGMENTATIONS: Mapping[str, str] = {
     "remix": "remix",
     "gain": "gain_db",
@@ -51,6 +53,8 @@ RANDOM = "random"
 REFERENCES = (MIXTURE, ORACLE)
 """Rows that are not models: the mixture as every stem, and masks made of the true stems."""
 _SCORED_AS = "reference"
+TRUE = "true"
+"""Name under which runs keep the stems that are to be found, beside those of a model."""
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -247,3 +251,29 @@ def score(
     for path, table in tables.items():
         write_csv(path, table)
     return list(tables)
+
+
+def write_audio(items: Sequence[Multitrack], model: Any, *, folder: Path) -> list[Path]:
+    """Write the stems of some songs by a model, all but the rest; beside the mixture, those that are to be found.
+
+    Returns
+    -------
+    list of Path
+        ``SONG/INSTRUMENT.mp3`` of the instruments that the model has a stem of, and ``SONG/true/INSTRUMENT.mp3``.
+    """
+    written = list[Path]()
+    for song in items:
+        names = [name for name in song.instruments if name != REST]
+        rate = audio.info(song.files[0]).rate
+        true, mixture = song.read(names, rate=rate, channels=None)
+        stems: dict[str, Floats32] = {}
+        if not isinstance(model, _Reference):
+            stems = {name: stem for name, stem in model.separate(mixture, rate).items() if name in names}
+        elif model.name == MIXTURE:
+            stems = dict.fromkeys(names, mixture)
+            stems |= {f"{TRUE}/{name}": stem for name, stem in zip(names, true, strict=True)}
+        for name, stem in stems.items():
+            path = folder / song.id.replace("/", "-") / f"{name}.mp3"
+            audio.write(path, stem, rate=rate)
+            written.append(path)
+    return written

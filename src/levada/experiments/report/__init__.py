@@ -7,6 +7,7 @@
 - `transfer`: scores on corpora that a model was not adapted to.
 - `stems`: instrument by instrument, and which instrument ended up in which stem.
 - `players`: a page beside it with the sound of recordings before and after.
+- `training`, `listening`: losses of networks in training, and stems to listen to, where runs kept some.
 - `text`, `figures`, `tables`, `page`: the same for readers.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.beat_tracking.metrics import SCORE_TEXTS
-from levada.experiments.report import axes, figures, stems, tables, text, transfer
+from levada.experiments.report import axes, figures, listening, stems, tables, text, training, transfer
 from levada.experiments.report.page import Image, Section, render_page
 from levada.experiments.report.players import PLAYERS, PlayerPage, write_players
 from levada.experiments.report.results import Method, Results, collect
@@ -203,13 +204,25 @@ def _corpus(results: Results, corpus: str, writer: _Writer) -> Iterator[Section]
         yield Section(f"{corpus}: types of error", (), [image])
     if results.instruments_of(corpus):
         yield _instruments(results, corpus, minutes, method, writer)
+    heard = listening.players(results, corpus, minutes)
+    if heard is not None:
+        yield Section(f"{corpus}: listen", (), [heard])
+    losses = training.loss_curves(results, corpus)
+    if losses:
+        caption = f"{corpus}: loss on held-out labels while networks were trained, a line for each seed."
+        alt = f"Losses of trainings on {corpus}; the numbers are in the table below."
+        image = writer.image(training.plot_losses(results, corpus, losses), f"losses-{name}", alt, caption)
+        trainings = writer.table(training.training_table(results, corpus, losses))
+        yield Section(f"{corpus}: training", (), [image, trainings])
 
 
 def _instruments(
     results: Results, corpus: str, minutes: float | None, method: Method | None, writer: _Writer
 ) -> Section:
     """Scores of each instrument, and in which stems it ended up."""
-    parts: list[Image | Table] = [writer.table(stems.by_instrument(results, corpus, minutes))]
+    alone = stems.one_instrument(results, corpus)
+    parts: list[Image | Table] = [] if alone is None else [writer.table(alone)]
+    parts.append(writer.table(stems.by_instrument(results, corpus, minutes)))
     matrix = None if minutes is None or method is None else stems.leaks(results, corpus, minutes, method)
     if matrix is not None:
         name = f"leaks-{tables.file_name(corpus)}"

@@ -68,7 +68,7 @@ _FAMILY_STYLES = {
     "other tempo": ("#cc79a7", "xx"),
     "lost": ("#444444", ""),
 }
-_RC = {
+RC = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -101,12 +101,12 @@ def curves(results: Results, corpus: str) -> Figure:
     scores = [score for score in SCORE_NAMES if results.has(score, corpus)]
     pretrained = results.find(corpus, 0.0)
     trained = [one for one in results.methods if any((corpus, one, m) in results.table for m in budgets)]
-    styles = _styles(trained)
+    styles = method_styles(trained)
     zero = (budgets[0] if budgets else 1.0) / 3
     n_seeds = len(results.seeds_of(corpus))
     n_columns = min(3, len(scores))
     n_rows = math.ceil(len(scores) / n_columns)
-    with matplotlib_context(_RC):
+    with matplotlib_context(RC):
         figure = new_figure(3.1 * n_columns + 0.3, 2.5 * n_rows + 1.1)
         is_shared = not results.has("si_sdr_i", corpus)  # improvements and leaks differ in scale
         panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=is_shared, squeeze=False).ravel()
@@ -148,7 +148,7 @@ def differences(results: Results, corpus: str, minutes: float, method: Method) -
     """Plot differences of a method to all others at a budget, with intervals; filled where these exclude zero."""
     others = [(other, m) for other, m in results.at(corpus, minutes) if other != method]
     scores = [score for score in (*results.main, "downbeat_cmlt") if results.has(score, corpus)]
-    with matplotlib_context({**_RC, "axes.grid.axis": "x"}):
+    with matplotlib_context({**RC, "axes.grid.axis": "x"}):
         figure = new_figure(2.9 * len(scores) + 1.8, 0.32 * len(others) + 1.2)
         for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):
             axes.axvline(0, color="#000000", lw=0.9)
@@ -172,7 +172,7 @@ def errors(results: Results, corpus: str, minutes: float) -> Figure:
     """Plot the types of error of each method at a budget, as shares of the recordings; models without labels above."""
     methods = sorted(results.at(corpus, minutes), key=lambda pair: pair[1] > 0)
     shares = [error_shares(results.table[corpus, method, m]) for method, m in methods]
-    with matplotlib_context({**_RC, "axes.grid": False}):
+    with matplotlib_context({**RC, "axes.grid": False}):
         figure = new_figure(7.6, 0.32 * len(methods) + 1.1)
         axes = figure.subplots()
         left = np.zeros(len(methods))
@@ -194,8 +194,8 @@ def errors(results: Results, corpus: str, minutes: float) -> Figure:
 def costs(results: Results) -> Figure:
     """Plot the processor seconds to adapt and the peak memory of a run, by method and budget."""
     trained = [method for method in results.methods if not method.is_pretrained]
-    styles = _styles(trained)
-    with matplotlib_context(_RC):
+    styles = method_styles(trained)
+    with matplotlib_context(RC):
         from matplotlib.ticker import ScalarFormatter
 
         figure = new_figure(7.6, 3.1)
@@ -226,7 +226,7 @@ def costs(results: Results) -> Figure:
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as PDF, SVG and PNG."""
-    with matplotlib_context(_RC):
+    with matplotlib_context(RC):
         for suffix in SUFFIXES:
             metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix)
             figure.savefig(folder / f"{name}{suffix}", dpi=160, metadata=metadata)
@@ -235,13 +235,13 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 def as_image(figure: Figure) -> str:
     """Data URI of a figure: SVG in base 64."""
     whole = io.BytesIO()
-    with matplotlib_context(_RC):
+    with matplotlib_context(RC):
         figure.savefig(whole, format="svg", metadata={"Date": None})
     small = re.sub(rb"(\d\.\d\d)\d+", rb"\1", whole.getvalue())  # coordinates to hundredths of a point
     return "data:image/svg+xml;base64," + base64.b64encode(small).decode("ascii")
 
 
-def _styles(methods: Sequence[Method]) -> Mapping[Method, Style]:
+def method_styles(methods: Sequence[Method]) -> Mapping[Method, Style]:
     """A style for each method: that of its strategy where no two methods have the same strategy."""
     strategies = [method.strategy for method in methods]
     if len(set(strategies)) == len(strategies) and set(strategies) <= set(_STRATEGY_STYLES):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from levada.experiments.report.listening import Players
 from levada.experiments.report.tables import Table
 
 __all__ = ["Image", "Section", "render_page"]
@@ -31,7 +32,7 @@ class Section:
 
     title: str
     paragraphs: Sequence[str] = ()
-    parts: Sequence[Image | Table] = ()
+    parts: Sequence[Image | Table | Players] = ()
     bullets: Sequence[str] = ()  # sentences
     is_folded: bool = False  # whether its tables are closed at first
     links: Sequence[tuple[str, str]] = ()  # address and text; the page is beside what they lead to

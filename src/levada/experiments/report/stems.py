@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from levada.data import REST
 from levada.experiments.report.compare import interval
 from levada.experiments.report.results import Method, Results
 from levada.experiments.report.tables import Row, Table, file_name, known, numbers
 from levada.separation.plots import Leaks
 from levada.separation.task import LEAKS
 
-__all__ = ["by_instrument", "leak_table", "leaks"]
+__all__ = ["by_instrument", "leak_table", "leaks", "one_instrument"]
 
 
 def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table:
@@ -43,6 +44,36 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
         ]
     caption = f"SI-SDR improvement on {corpus} in dB, instrument by instrument, [95 % interval]."
     return Table(f"instruments-{file_name(corpus)}", caption, rows, figures)
+
+
+def one_instrument(results: Results, corpus: str) -> Table | None:
+    """Scores of the one instrument that is separated from the rest, at every budget; None where there are several."""
+    names = [name for name in results.instruments_of(corpus) if name != REST]
+    if len(names) != 1 or REST not in results.instruments_of(corpus):
+        return None
+    rows: list[Row] = []
+    figures: list[Row] = []
+    for amount in (0.0, *results.budgets_of(corpus)):
+        for method, budget in results.at(corpus, amount, pretrained=False):
+            key = (corpus, method, budget)
+            costs = [run["adapt_cpu_s"] for run in results.costs.get(key, ()) if "adapt_cpu_s" in run]
+            means = {
+                score: interval(results.values(key, score, instrument=names[0]), results.groups.get(corpus, {}), score)
+                for score in ("si_sdr_i", "sdr")
+            }
+            row: dict[str, object] = {"method": method.name, results.unit_of(corpus): f"{budget:g}" if budget else ""}
+            texts = {"SI-SDR improvement, dB": means["si_sdr_i"], "SDR, dB": means["sdr"]}
+            row |= {heading: one.text(digits=1) for heading, one in texts.items()}
+            rows.append(row | {"CPU-s": f"{np.mean(costs):.0f}" if costs and budget else ""})
+            figures += [
+                {
+                    "corpus": corpus, "method": method.name, results.unit_of(corpus): budget, "score": score,
+                    **numbers(one, "mean"),
+                }
+                for score, one in means.items()
+            ]  # fmt: skip
+    caption = f"{names[0]} on {corpus}, [95 % interval], and processor seconds to adapt."
+    return Table(f"{file_name(names[0])}-{file_name(corpus)}", caption, rows, figures)
 
 
 def leaks(results: Results, corpus: str, minutes: float, method: Method) -> Leaks | None:

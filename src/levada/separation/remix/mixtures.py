@@ -23,7 +23,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
-from levada.io.text import escape_csv_cell
+from levada.io.text import escape_csv_cell, unescape_csv_cell
 from levada.separation.remix.solos import (
     BARE,
     FEWEST,
@@ -38,12 +38,14 @@ from levada.separation.remix.solos import (
 )
 from levada.synth.acoustics import mix_down
 
-__all__ = ["RemixSettings", "Remixed", "remix"]
+__all__ = ["TEST", "TRAIN", "RemixSettings", "Remixed", "remix", "solo_groups"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 RECORD, TOML = "mixtures.csv", "corpus.toml"
 HALVES = ("half-1", "half-2")
+TRAIN, TEST = "train", "test"
+"""Folders of the two sides of a split."""
 TRIES = 50  # random splits that are tried
 LEAD_S = 0.1  # before the first beat
 LOUD = 0.1  # root mean square of a solo
@@ -243,6 +245,13 @@ def remix(
     return Remixed(out, tuple(written), tuple(kept), tuple(left_out), groups, rate, channels, width)
 
 
+def solo_groups(folder: str | Path, instrument: str) -> dict[str, str]:
+    """Return the group of the solo of an instrument in each mixture that `remix` wrote, by the name of the mixture."""
+    with (Path(folder) / RECORD).open(encoding="utf-8", newline="") as file:
+        rows = [{key: unescape_csv_cell(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+    return {row["mixture"]: row["group"] for row in rows if row["instrument"] == instrument}
+
+
 def _views(
     solos: Sequence[Solo], tracker: BeatEstimator | None, settings: RemixSettings
 ) -> tuple[dict[Solo, tuple[View, ...]], list[str]]:
@@ -299,7 +308,7 @@ class _Planner:
             return {"": list(solos)}
         if len(groups) < 2:
             raise InputError("all solos are of one group and cannot be split: leave out --test")
-        names = HALVES if settings.test is None else ("train", "test")
+        names = HALVES if settings.test is None else (TRAIN, TEST)
         count = min(len(groups) - 1, max(1, round(self._test_size * len(groups))))
         rng = np.random.default_rng([settings.seed, 1])
         for _ in range(TRIES):
