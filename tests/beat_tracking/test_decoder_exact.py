@@ -215,7 +215,7 @@ def test_posteriors_with_stretches_without_pulse(frames: int, seed: int) -> None
     found = _posteriors(model)
     assert found is not None
     expected = expected_posteriors(activations, no_pulse=scores)
-    np.testing.assert_allclose(np.column_stack(found), expected, atol=1e-10)
+    np.testing.assert_allclose(np.column_stack(found[:2]), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -229,7 +229,8 @@ def test_no_stretch_without_pulse_passes_over_a_hint(seed: int) -> None:
     assert path_of(model) == [(start, length, place) for start, length, (metre, place) in best if metre]
     found = _posteriors(model)
     assert found is not None
-    np.testing.assert_allclose(np.column_stack(found), expected_posteriors(activations, windows, scores), atol=1e-10)
+    expected = expected_posteriors(activations, windows, scores)
+    np.testing.assert_allclose(np.column_stack(found[:2]), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(6))

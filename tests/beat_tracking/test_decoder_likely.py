@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,17 @@ import numpy.typing as npt
 import pytest
 
 from levada.beat_tracking.decoder import DecoderSettings
-from levada.beat_tracking.decoder.decode import _best_path, _likely_path, _posteriors
+from levada.beat_tracking.decoder.decode import _best_path, _decoded, _posteriors_by
 from levada.beat_tracking.decoder.hints import hint_windows, possible_hints, widen_tempo_range
 from levada.beat_tracking.decoder.likely import likely_beats
-from levada.beat_tracking.decoder.recursion import Forward, backward, sum_product
-from levada.beat_tracking.decoder.state_space import BarPointer, bar_pointer
+from levada.beat_tracking.decoder.recursion import (
+    Forward,
+    TooUnlikelyError,
+    backward,
+    scaled_sum_product,
+    sum_product,
+)
+from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
 from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
@@ -67,14 +74,11 @@ def random_model(seed: int) -> BarPointer | None:
 
 def differences(model: BarPointer) -> tuple[bool, float]:
     """Whether the paths are not the same, and by how much posteriors differ at most."""
-    path, blocks = _likely_path(model)
-    expected = _best_path(model)
-    if path is None or expected is None:
-        return path is not expected, 0.0
+    decoded, expected, exact = _decoded(model), _best_path(model), _posteriors_by(sum_product, model, None)
+    if decoded is None or expected is None or exact is None:
+        return not decoded is expected is exact, 0.0
+    path, found = decoded
     same = all(np.array_equal(ours, theirs) for ours, theirs in zip(path, expected, strict=True))
-    found, exact = _posteriors(model, blocks), _posteriors(model)
-    assert found is not None
-    assert exact is not None
     return not same, max(float(np.abs(a - b).max()) for a, b in zip(found, exact, strict=True))
 
 
@@ -85,6 +89,36 @@ def test_likely_beats_are_decoded_as_all_are(seed: int) -> None:
         differ, largest = differences(model)
         assert not differ
         assert largest < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_sums_of_scaled_probabilities_are_those_of_logarithms(seed: int) -> None:
+    model = random_model(seed)
+    if model is not None:
+        scaled = _posteriors_by(scaled_sum_product, model.relative(), None)
+        expected = _posteriors_by(sum_product, model, None)
+        assert scaled is not None
+        assert expected is not None
+        for ours, theirs in zip(scaled, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("seconds", [45, 90])
+def test_what_only_a_hint_at_the_end_makes_likely_is_summed_by_logarithms(seconds: int) -> None:
+    """One tempo, no other metre: nothing but the hint says that all beats are half a beat later than the music."""
+    activations = np.full((100 * seconds, 2), 0.01)
+    activations[::50] = 0.99
+    settings = DecoderSettings(min_tempo_bpm=119.9, max_tempo_bpm=120.1, metres=(1,), no_pulse_enter=None)
+    late = np.array([100 * seconds - 75])
+    model = bar_pointer(activations, fps=FPS, settings=settings, windows=Windows(late, late, np.array([0])))
+    assert len(model.lengths) == 1
+    with pytest.raises(TooUnlikelyError) if seconds == 45 else nullcontext():
+        assert _posteriors_by(scaled_sum_product, model.relative(), None) is None
+    decoded = _decoded(model)
+    assert decoded is not None
+    np.testing.assert_array_equal(decoded[0].starts % 50, 25)
+    np.testing.assert_allclose(decoded[1].starts[0, 25::50], 1, atol=1e-6)
+    assert decoded[1].starts[0, ::50].max() < 1e-6
 
 
 @pytest.mark.slow

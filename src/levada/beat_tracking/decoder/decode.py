@@ -23,7 +23,17 @@ from levada.beat_tracking.decoder.peaks import (
     snap_to_peaks,
     sub_frame,
 )
-from levada.beat_tracking.decoder.recursion import Block, Forward, backward, blocks_of, max_sum, sum_product
+from levada.beat_tracking.decoder.recursion import (
+    Algebra,
+    Block,
+    Forward,
+    TooUnlikelyError,
+    backward,
+    blocks_of,
+    max_sum,
+    scaled_sum_product,
+    sum_product,
+)
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.beat_tracking.decoder.state_space import NEVER, BarPointer, Windows, bar_pointer
 from levada.errors import collected_warnings, log_again
@@ -47,6 +57,8 @@ Build = Callable[[DecoderSettings, Windows | None], BarPointer]
 HINT_TOLERANCE_S = 0.025
 """How far a beat may lie from its hint where the activation has a clear peak."""
 CONFIDENCE_S = 0.03  # a beat is right within so much
+NEGLIGIBLE, SURE = 1e-8, 1e-6  # posterior probabilities of beats that the most probable path is not looked for in, and
+# that all of its beats have then, or it is looked for in all
 NEAR_BEATS = 4  # longest beats around an unlikely one where all are possible, and
 MOST_POSSIBLE = 0.5  # share of beats beyond which all are decoded
 MISSED, MISPLACED = -1e7, -0.6e7  # scores of hints that are not met, far below those of any recording
@@ -268,13 +280,13 @@ def decode_states(
     silent = hints is None and (too_short or model.activation.max(initial=0) < settings.threshold)
     if silent or not model.frames:
         return _no_beats(model)
-    path, blocks = _likely_path(model)
-    if path is None:
+    found = _decoded(model)
+    if found is None:
         assert hints is not None  # without hints every recording has a path
         model, hints = _with_met_hints(build, model, hints, settings=settings)
-        path, blocks = _likely_path(model)
-        assert path is not None  # that which meets the most hints
-    starts, tempi, positions, no_pulse = path
+        found = _decoded(model)
+        assert found is not None  # that which meets the most hints
+    (starts, tempi, positions, no_pulse), (probability, without, _) = found
     at = _loudest(model, model.regions[tempi], starts)
     hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
     evident = (at >= 0) & ((hinted >= 0) | (model.activation[at] >= settings.threshold))
@@ -283,9 +295,6 @@ def decode_states(
     kept = _from_first_to_last(evident, np.searchsorted(no_pulse[:, 0], starts, side="right"))
     at, hinted, positions = at[kept], hinted[kept], positions[kept]
     times = sub_frame(model.activation, at) / fps
-    found = _posteriors(model, blocks)
-    assert found is not None  # there is a path
-    probability, without = found
     confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
     if hints is not None:
         exact = hints.times_s[hinted[hinted >= 0]]
@@ -340,7 +349,7 @@ def model_posteriors(
         model, _ = _with_met_hints(build, model, hints, settings=settings)
         result = _posteriors(model)
         assert result is not None
-    return result[0]
+    return result.beats
 
 
 def _from_activations(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
@@ -414,29 +423,52 @@ class _Path(NamedTuple):
     no_pulse: Ints  # (stretches, 2) first frame of each stretch, and the frame after its last
 
 
-def _likely_path(model: BarPointer) -> tuple[_Path | None, list[Block]]:
-    """Trace the most probable path of the likely beats, and near unlikely ones of all; return its blocks.
+class _Posteriors(NamedTuple):
+    """Posterior probabilities under the model."""
+
+    beats: Floats  # (frames, 2) of a beat and of a downbeat, at the frames of `_loudest`
+    no_pulse: Floats  # (frames,)
+    starts: npt.NDArray[np.float32]  # (K, frames) of a beat of each tempo that starts at each frame
+
+
+def _decoded(model: BarPointer) -> tuple[_Path, _Posteriors] | None:
+    """Decode the likely beats, and near unlikely ones of the path all; None if no path is possible.
 
     Where the tempo jumps, or hints ask for beats that nothing else supports, the path needs unlikely beats.
     """
-    likely = likely_beats(model)
+    likely, everywhere = likely_beats(model), np.full(model.frames, model.no_pulse is not None)
     if likely is not None:
         beats, possible, without = likely[0], likely[0] > 0, likely[1] > 0
         while possible.mean() < MOST_POSSIBLE:
-            blocks = blocks_of(model, possible, without)
-            path = _best_path(model, blocks)
-            if path is None:
+            found = _decoded_blocks(model, blocks_of(model, possible, without), without)
+            if found is None:
                 break
+            path = found[0]
             inside = path.starts[path.starts >= 0]
             unlikely = beats[path.tempi[path.starts >= 0], inside] < LIKELY
             unlikely &= ~possible[:, inside].all(axis=0)
             if not unlikely.any():
-                return path, blocks
+                return found
             for start in inside[unlikely].tolist():
                 near = slice(max(0, start - NEAR_BEATS * model.longest), start + NEAR_BEATS * model.longest + 1)
                 possible[:, near], without[near] = True, model.no_pulse is not None
-    blocks = blocks_of(model)
-    return _best_path(model, blocks), blocks
+    return _decoded_blocks(model, blocks_of(model), everywhere)
+
+
+def _decoded_blocks(model: BarPointer, blocks: list[Block], without: Bools) -> tuple[_Path, _Posteriors] | None:
+    """Compute posteriors, and trace the most probable path of beats that they leave; None if none is possible.
+
+    A path with a beat below `NEGLIGIBLE` is less probable than that. If the path that is found needs a beat below
+    `SURE`, or there is none, that of all beats is traced.
+    """
+    found = _posteriors(model, blocks)
+    if found is None:
+        return None
+    path = _best_path(model, blocks_of(model, found.starts >= NEGLIGIBLE, without))
+    if path is None or (found.starts[path.tempi, path.starts.clip(0)] < SURE)[path.starts >= 0].any():
+        path = _best_path(model, blocks)
+        assert path is not None  # there are posteriors
+    return path, found
 
 
 def _best_path(model: BarPointer, blocks: list[Block] | None = None) -> _Path | None:
@@ -511,28 +543,40 @@ def _entered(model: BarPointer, forward: Forward, stop: int) -> int:
     return max(frame - model.no_pulse.least, 0)
 
 
-def _posteriors(model: BarPointer, blocks: list[Block] | None = None) -> tuple[Floats, Floats] | None:
-    """Sum posteriors (frames, 2) of beats and downbeats at the frames of `_loudest`, and (frames,) of no pulse.
+def _posteriors(model: BarPointer, blocks: list[Block] | None = None) -> _Posteriors | None:
+    """Sum the probabilities of all paths through some blocks, by default all; None if none is possible."""
+    try:
+        found = _posteriors_by(scaled_sum_product, model.relative(), blocks)
+    except TooUnlikelyError:
+        found = None
+    return _posteriors_by(sum_product, model, blocks) if found is None else found
 
-    None as above.
-    """
-    forward = Forward(model, sum_product, blocks)
+
+def _posteriors_by(algebra: Algebra, model: BarPointer, blocks: list[Block] | None) -> _Posteriors | None:
+    forward = Forward(model, algebra, blocks)
     if not forward.possible:
         return None
-    result, no_pulse = np.zeros((model.frames, 2)), np.zeros(model.frames)
+    past, no_pulse = model.longest, np.zeros(model.frames)
+    starts = np.zeros((len(model.lengths), model.frames), np.float32)
     widths, group = np.unique(model.regions, return_inverse=True)
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
-    everywhere = np.arange(1 - model.longest, model.frames)
-    loudest = np.stack([_loudest(model, np.full(len(everywhere), width), everywhere) for width in widths])
+    everywhere = np.arange(1 - past, model.frames)
+    begun = np.zeros((len(widths), 2, len(everywhere)))  # of beats and downbeats, by width, at their first frame
+    kinds = np.ones((2, len(model.places)))
+    kinds[1] = model.downbeat
     for block, probability in backward(model, forward, no_pulse):
-        begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
-        offset = block.start - everywhere[0]
-        at = loudest[:, offset : offset + probability.shape[2]].ravel()
-        first = at.min()  # -1 before the recording
-        for column, weights in enumerate(members[:, block.tempi] @ begun):
-            sums = np.bincount(at - first, weights.ravel())
-            result[max(first, 0) : first + len(sums), column] += sums[max(first, 0) - first :]
-    return result, no_pulse
+        a, b = block.start, block.stop
+        both = kinds @ probability
+        of_widths = members[:, block.tempi] @ both.reshape(-1, 2 * (b - a))
+        begun[..., a + past - 1 : b + past - 1] = of_widths.reshape(-1, 2, b - a)
+        starts[block.tempi, max(a, 0) : b] = both[:, 0, max(a, 0) - a :]
+    result = np.zeros((model.frames + 1, 2))  # first what lies before the recording
+    for width, each in zip(widths, begun, strict=True):
+        at = 1 + _loudest(model, np.full(len(everywhere), width), everywhere)
+        for column, weights in enumerate(each):
+            result[:, column] += np.bincount(at, weights, minlength=model.frames + 1)
+    result = result[1:]
+    return _Posteriors(result, no_pulse, starts)
 
 
 def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:

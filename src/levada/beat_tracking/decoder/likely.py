@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 
 LEAST, LEAST_WITHOUT = 1e-14, 1e-11  # probabilities of a beat and of no pulse that are decoded, and
+LEAST_SHORT = 1e-12  # of a beat of a recording that is one window, where positions in the bar count for less
 LIKELY = 1e-8
 """Probability that decoded beats have here, or all near them are decoded."""
 CONTEXT, LENGTH = 2, 10  # longest beats around a window, and in it
@@ -41,7 +42,7 @@ def likely_beats(model: BarPointer) -> tuple[Floats32, Floats32] | None:
     Returns
     -------
     beats : float32 [shape=(K, frames)]
-        Of a beat of each tempo that starts at each frame; those below `LEAST` are 0.
+        Of a beat of each tempo that starts at each frame; those below `LEAST` or `LEAST_SHORT` are 0.
     no_pulse : float32 [shape=(frames,)]
         Of a stretch without a pulse that ends before each frame, or goes on; those below `LEAST_WITHOUT` are 0.
 
@@ -50,9 +51,9 @@ def likely_beats(model: BarPointer) -> tuple[Floats32, Floats32] | None:
     if model.likelihood is not None or model.proportions is not None:
         return None
     past, step = model.longest, int(model.lengths[0])
-    core, context = LENGTH * past, CONTEXT * past
+    core, context, least = LENGTH * past, CONTEXT * past, LEAST
     if model.frames <= LONGEST * past:
-        core = max(model.frames, 1)
+        core, least = max(model.frames, 1), LEAST_SHORT
     length = -(-(core + 2 * context) // step) * step
     result = np.empty((len(model.lengths) + 1, model.frames), np.float32)
     for first in range(0, model.frames, WINDOWS_AT_ONCE * core):
@@ -61,7 +62,7 @@ def likely_beats(model: BarPointer) -> tuple[Floats32, Floats32] | None:
         part = part[..., context : context + core].reshape(len(part), -1)
         result[:, first : first + n * core] = part[:, : model.frames - first]
     beats, without = result[:-1], result[-1]
-    beats[beats < LEAST] = 0
+    beats[beats < least] = 0
     without[~_lasting(without >= LEAST_WITHOUT, model)] = 0
     return beats, without
 

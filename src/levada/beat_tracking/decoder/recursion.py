@@ -6,7 +6,9 @@ The score of a beat that starts at frame t, at position p and with tempo k, coll
         S[k, p, t - length[k]] + evidence of that beat + change (p to p') + change (k to k')
 
 With the maximum for "sum" this is Viterbi's best path, with the logarithm of the sum of exponentials the
-forward probability. Both are products of a matrix with a table, in two different algebras. A model with a state without
+forward probability. Both are products of a matrix with a table, in two different algebras. Probabilities themselves,
+with a scale for the frames of a few beats, are a third one: the forward probability without logarithms, where none is
+too small for that. A model with a state without
 a pulse has two more scores for each frame, without[t] that of frame t in it:
 
     N[t] = "sum" of N[t - 1] + stay + without[t - 1] and E[t - least] + without[t - least] + ... + without[t - 1]
@@ -34,7 +36,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from levada.beat_tracking.decoder.state_space import NEVER, BarPointer
 
-__all__ = ["Algebra", "Block", "Forward", "backward", "blocks_of", "log_sum", "max_sum", "sum_product"]
+__all__ = [
+    *("Algebra", "Block", "Forward", "TooUnlikelyError", "backward", "blocks_of", "log_sum", "max_sum"),
+    *("scaled_sum_product", "sum_product"),
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,6 +48,13 @@ Bools = npt.NDArray[np.bool_]
 STRETCH_BYTES = 32_000_000
 WINDOW_BEATS = 8  # longest beats in the window of scores that are computed and read
 AT_ONCE = 100_000  # sums that are compared in one array
+MOST_POSITIONS = 16  # of which all changes are computed, although most are impossible
+HIGHEST = 1e80  # probabilities are scaled where they are all lower than its inverse, or one is higher
+LOWEST = -450.0  # logarithm of what is possible as a whole beside what is likely up to a frame, and after it
+
+
+class TooUnlikelyError(ArithmeticError):
+    """Probabilities that are too small to be summed without logarithms."""
 
 
 class Algebra(NamedTuple):
@@ -57,13 +69,23 @@ class Algebra(NamedTuple):
     total : callable
         "Sum" of scores over their first axis.
     accumulate : callable
-        Running "sum" of scores (n,).
+        Running "sum" of logarithms (n,).
+    times : callable
+        Product of scores.
+    scores, logs : callable
+        From logarithms to scores, and back.
+    never : float
+        Score of what is impossible.
     """
 
     weights: Callable[[Floats], Floats]
     product: Callable[[Floats, Floats], Floats]
     total: Callable[[Floats], Floats]
     accumulate: Callable[[Floats], Floats]
+    times: np.ufunc = np.add
+    scores: Callable[[Floats], Floats] = np.asarray
+    logs: Callable[[Floats], Floats] = np.asarray
+    never: float = NEVER
 
 
 class Block(NamedTuple):
@@ -88,6 +110,7 @@ class Forward:
 
     Attributes
     ----------
+    algebra : Algebra
     ending : float64 [shape=(K, P, longest)]
         Scores of complete paths through the recording whose last beat starts in each of its last frames,
         at index 0 at frame ``frames - longest``.
@@ -101,38 +124,41 @@ class Forward:
     """
 
     def __init__(self, model: BarPointer, algebra: Algebra, blocks: list[Block] | None = None) -> None:
-        self._model, self._algebra = model, algebra
+        self._model, self.algebra = model, algebra
         self.no_pulse, self.lasted, self.entered = np.full((3, model.frames + 1), NEVER)
         self.cut, self.ending_without = np.zeros(0), NEVER
         if model.no_pulse is not None:
             self._stretches_without = _StretchScores(model)
         self._tempi = _TempoChange(model, algebra)
         self._bars = algebra.weights(model.bar_change)
+        self._positions = algebra.weights(model.position_change.T) if _in_one_product(model, algebra) else None
         past, every = model.longest, np.arange(len(model.lengths))
         begun = np.where(np.arange(-past, 0) >= -model.lengths[:, None], 0, NEVER)  # a beat that reaches into it
         first = model.begin[..., None] + begun[:, None] + model.evidence(every, 1 - past, 1)
         first += model.allowed(np.arange(1 - past, 1))
-        self._beginning = Block(1 - past, 1, every, every, False), first
+        self._scale = float(first.max()) if algebra.times is np.multiply else 0.0  # of all scores, as a logarithm
+        first = algebra.scores(first - self._scale)
+        self._beginning = Block(1 - past, 1, every, every, False), first, self._scale
         self._needed = np.isfinite(begun)
-        self._scores = np.full((*model.begin.shape, (2 + WINDOW_BEATS) * past), NEVER)
+        self._scores = np.full((*model.begin.shape, (2 + WINDOW_BEATS) * past), algebra.never)
         self._windows = sliding_window_view(self._scores, past, axis=2)
         self._zero = 1 - past  # the frame at index 0
         self._scores[..., :past] = first
-        self._stretches = list[tuple[int, list[Block], Floats]]()
-        self._kept = list[Floats]()
+        self._stretches = list[tuple[int, list[Block], Floats, float]]()
+        self._kept = list[tuple[Floats, float]]()
         size = STRETCH_BYTES
         for block in blocks_of(model) if blocks is None else blocks:
             if size >= STRETCH_BYTES:
                 self._move(block.start)
                 saved = self._scores[..., :past].swapaxes(1, 2)[self._needed]
-                self._stretches.append((block.start, [], saved))
+                self._stretches.append((block.start, [], saved, self._scale))
                 self._kept, size = [], 0
             self._stretches[-1][1].append(block)
             self._kept.append(self._compute(block))
-            size += self._kept[-1].nbytes
+            size += self._kept[-1][0].nbytes
         last = np.arange(model.frames - past, model.frames)
         ended = np.where(last + model.lengths[:, None] >= model.frames, 0, NEVER)
-        self.ending = self._scores[..., last - self._zero] + ended[:, None]
+        self.ending = algebra.logs(self._scores[..., last - self._zero]) + self._scale + ended[:, None]
         if model.no_pulse is not None:
             self._fill_no_pulse(model.frames, model.frames + 1)
             entered = np.arange(max(1, model.frames - model.no_pulse.least + 1), model.frames)
@@ -150,15 +176,20 @@ class Forward:
         The scores have the shape (tempi of the block, P, its frames). The last block yielded is that of the beats which
         have begun before the recording.
         """
+        yield from ((block, scores) for block, scores, _ in self.scaled_backwards())
+
+    def scaled_backwards(self) -> Iterator[tuple[Block, Floats, float]]:
+        """Yield the same, and the logarithm of the scale of the scores."""
         past = self._model.longest
-        for n, (start, blocks, saved) in enumerate(reversed(self._stretches)):
+        for n, (start, blocks, saved, scale) in enumerate(reversed(self._stretches)):
             kept = self._kept
             if n:
-                self._zero = start - past
-                self._scores[:] = NEVER
+                self._zero, self._scale = start - past, scale
+                self._scores[:] = self.algebra.never
                 self._scores[..., :past].swapaxes(1, 2)[self._needed] = saved
                 kept = [self._compute(block) for block in blocks]
-            yield from zip(reversed(blocks), reversed(kept), strict=True)
+            for block, (scores, scale_of_block) in zip(reversed(blocks), reversed(kept), strict=True):
+                yield block, scores, scale_of_block
         yield self._beginning
 
     def _move(self, start: int) -> None:
@@ -167,32 +198,40 @@ class Forward:
         self._scores[..., :past] = self._scores[..., first : first + past].copy()
         self._zero = start - past
 
-    def _compute(self, block: Block) -> Floats:
-        """Compute the scores of the beats that start in a block, from those before."""
-        model = self._model
+    def _compute(self, block: Block) -> tuple[Floats, float]:
+        """Compute the scores of the beats that start in a block, from those before, and their scale."""
+        model, algebra = self._model, self.algebra
         a, b, tempi, ended, no_pulse = block
         n, positions = b - a, np.arange(len(model.places))
         if b - self._zero > self._scores.shape[2] - model.longest:
             self._move(a)
         window = self._scores[..., a - self._zero : b - self._zero]
-        window[:] = NEVER
+        window[:] = algebra.never
         first = a - model.lengths[ended] - self._zero
         arrived = self._windows[ended[:, None], positions, first[:, None], :n]
         following = np.empty((len(ended) + no_pulse, len(positions), n))
-        following[: len(ended), 1:] = arrived[:, :-1]
-        bars = self._tempi.ended(arrived[:, model.lasts], ended)
-        following[: len(ended), model.firsts] = _along_positions(self._algebra, self._bars, bars)
+        if self._positions is None:
+            following[: len(ended), 1:] = arrived[:, :-1]
+            bars = self._tempi.ended(arrived[:, model.lasts], ended)
+            following[: len(ended), model.firsts] = _along_positions(algebra, self._bars, bars)
+        else:
+            np.matmul(self._positions, arrived, out=following[: len(ended)])
         if no_pulse:
             assert model.no_pulse is not None
-            self.entered[a:b] = self._algebra.total(arrived.reshape(-1, n)) + model.no_pulse.enter
+            arrived_without = algebra.logs(algebra.total(arrived.reshape(-1, n))) + self._scale
+            self.entered[a:b] = arrived_without + model.no_pulse.enter
             self._fill_no_pulse(a, b)
-            following[-1] = self.no_pulse[a:b] + model.no_pulse.leave + model.no_pulse.positions[:, None]
-        scores = self._tempi(following, ended, tempi)
-        scores += model.evidence(tempi, a, b)
-        if model.windows is not None:
-            scores += model.allowed(np.arange(a, b))
+            left = self.no_pulse[a:b] + model.no_pulse.leave - self._scale
+            following[-1] = algebra.scores(left + model.no_pulse.positions[:, None])
+        scores, scale = self._tempi(following, ended, tempi), self._scale
+        algebra.times(scores, model.evidence(tempi, a, b, scores_of=algebra.scores), out=scores)
+        if model.windows is not None and model.windows.between(a, b):
+            algebra.times(scores, algebra.scores(model.allowed(np.arange(a, b))), out=scores)
         window[tempi] = scores
-        return scores
+        if algebra.times is np.multiply:
+            without = float(self.no_pulse[b - 1]) if no_pulse else NEVER
+            self._scale = _rescaled(self._scores, slice(b - model.longest, b), self._zero, scores, scale, without)
+        return scores, scale
 
     def _fill_no_pulse(self, start: int, stop: int) -> None:
         """Compute the scores without a pulse up to the frames from start to stop, from those before."""
@@ -204,7 +243,46 @@ class Forward:
         if start == 1:
             self.lasted[1] = state.begin + stretches.frames[0]
         score, stays = float(self.no_pulse[start - 1]), stretches.stays[start - 1 : stop - 1]
-        self.no_pulse[start:stop] = _run(self._algebra, score, stays, self.lasted[start:stop])
+        self.no_pulse[start:stop] = _run(self.algebra, score, stays, self.lasted[start:stop])
+
+
+def _in_one_product(model: BarPointer, algebra: Algebra) -> bool:
+    """Whether changes of position are a product with one matrix, and it is not larger than what it replaces."""
+    return algebra.times is np.multiply and model.proportions is None and len(model.places) <= MOST_POSITIONS
+
+
+def _rescaled(scores: Floats, recent: slice, zero: int, latest: Floats, scale: float, without: float) -> float:
+    """Divide scores (K, P, n) of recent frames by the highest, in place, where it has become too high or too low.
+
+    Parameters
+    ----------
+    scores : float64 [shape=(K, P, n)]
+        Probabilities from frame `zero` on.
+    recent : slice
+        Frames that are still needed.
+    zero : int
+    latest : float64
+        The last of these probabilities that were computed.
+    scale : float
+        Logarithm of their scale.
+    without : float
+        Logarithm of the probability without a pulse.
+
+    Returns
+    -------
+    float
+        The new scale.
+    """
+    highest = float(latest.max(initial=0.0))
+    if 1 / HIGHEST < highest < HIGHEST and without - scale < np.log(HIGHEST):
+        return scale
+    part = scores[..., recent.start - zero : recent.stop - zero]
+    highest = float(part.max(initial=0.0))
+    by = max(float(np.log(highest)) if highest > 0 else NEVER, without - scale)
+    if by == NEVER:
+        return scale
+    part *= np.exp(-by)
+    return scale + by
 
 
 def _run(algebra: Algebra, score: float, stays: Floats, begins: Floats) -> Floats:
@@ -310,7 +388,7 @@ def backward(model: BarPointer, forward: Forward, no_pulse: Floats | None = None
     ----------
     model : BarPointer
     forward : Forward
-        Computed with `sum_product`.
+        Computed with `sum_product` or `scaled_sum_product`.
     no_pulse : float64 [shape=(frames,)], optional
         Filled, once all blocks have been yielded, with the posterior probability that each frame has no pulse, if the
         model has such a state.
@@ -321,37 +399,56 @@ def backward(model: BarPointer, forward: Forward, no_pulse: Floats | None = None
         The last begins at frame ``1 - longest``, for a recording may begin inside a beat.
     probabilities : float64 [shape=(tempi of the block, P, n)]
         Posterior probability that a beat of each tempo and position starts at each frame.
+
+    Raises
+    ------
+    TooUnlikelyError
+        If probabilities are computed without logarithms, and are too small.
     """
-    tempi, bars = _TempoChange(model, sum_product, backward=True), sum_product.weights(model.bar_change.T)
+    algebra = forward.algebra
+    tempi, bars = _TempoChange(model, algebra, backward=True), algebra.weights(model.bar_change.T)
+    change = algebra.weights(model.position_change) if _in_one_product(model, algebra) else None
     past, positions = model.longest, np.arange(len(model.places))
     total = log_sum(np.append(forward.ending, forward.ending_without))
-    without = None if model.no_pulse is None else _BackwardNoPulse(model)
+    without = None if model.no_pulse is None else _BackwardNoPulse(model, algebra)
     size = (2 + WINDOW_BEATS) * past
-    following = np.zeros((*model.begin.shape, size))  # score of all that follows a beat, by the frame of its end
+    following = algebra.scores(np.zeros((*model.begin.shape, size)))  # of all that follows a beat, by its end
     windows = sliding_window_view(following, past, axis=2)
-    zero = model.frames + 2 * past - size  # the frame at index 0
-    for block, scores in forward.backwards():
+    zero, scale = model.frames + 2 * past - size, 0.0  # the frame at index 0, and the scale of all as a logarithm
+    for block, scores, scale_of_scores in forward.scaled_backwards():
         a, b = block.start, block.stop
         if a < zero:
             following[..., size - 2 * past :] = following[..., b - zero : b - zero + 2 * past].copy()
             zero = b + 2 * past - size
         onward = windows[block.tempi[:, None], positions, (a + model.lengths[block.tempi] - zero)[:, None], : b - a]
-        probability = scores + onward
-        probability -= total
-        yield block, np.exp(probability, out=probability)
+        probability, shift = algebra.times(scores, onward), scale_of_scores + scale - total
+        if algebra.times is np.multiply:
+            if shift > -LOWEST:
+                raise TooUnlikelyError
+            probability *= np.exp(shift)
+        else:
+            probability += shift
+            np.exp(probability, out=probability)
+        yield block, probability
         if a < 1:
             break
-        onward += model.evidence(block.tempi, a, b)
-        if model.windows is not None:
-            onward += model.allowed(np.arange(a, b))
+        algebra.times(onward, model.evidence(block.tempi, a, b, scores_of=algebra.scores), out=onward)
+        if model.windows is not None and model.windows.between(a, b):
+            algebra.times(onward, algebra.scores(model.allowed(np.arange(a, b))), out=onward)
         if without is not None and block.no_pulse:
-            entered = np.broadcast_to(without.entered(block, onward), (1, onward.shape[1], b - a))
-            onward = np.concatenate([onward, entered])
+            entered = algebra.scores(without.entered(block, onward, scale) - scale)
+            onward = np.concatenate([onward, np.broadcast_to(entered, (1, onward.shape[1], b - a))])
         leaving = tempi(onward, block.tempi, block.ended)
-        before = np.empty((len(block.ended), len(positions), b - a))
-        before[:, :-1] = leaving[:, 1:]
-        before[:, model.lasts] = tempi.ended(_along_positions(sum_product, bars, leaving[:, model.firsts]), block.ended)
+        if change is None:
+            before = np.empty((len(block.ended), len(positions), b - a))
+            before[:, :-1] = leaving[:, 1:]
+            before[:, model.lasts] = tempi.ended(_along_positions(algebra, bars, leaving[:, model.firsts]), block.ended)
+        else:
+            before = np.matmul(change, leaving)
         following[block.ended, :, a - zero : b - zero] = before
+        if algebra.times is np.multiply:
+            from_here = NEVER if without is None or not block.no_pulse else without.after(a)
+            scale = _rescaled(following, slice(a, a + past), zero, before, scale, from_here)
     if without is not None and no_pulse is not None:
         no_pulse[:] = without.posterior(forward, total)
 
@@ -359,10 +456,10 @@ def backward(model: BarPointer, forward: Forward, no_pulse: Floats | None = None
 class _BackwardNoPulse:
     """Scores of all that follows stretches without a pulse, from the last block of frames to the first."""
 
-    def __init__(self, model: BarPointer) -> None:
+    def __init__(self, model: BarPointer, algebra: Algebra) -> None:
         assert model.no_pulse is not None
-        self._state, self._scores = model.no_pulse, _StretchScores(model)
-        self._begin = (model.no_pulse.tempi + model.no_pulse.positions)[..., None]
+        self._state, self._scores, self._algebra = model.no_pulse, _StretchScores(model), algebra
+        self._begin = algebra.scores((model.no_pulse.tempi + model.no_pulse.positions)[..., None])
         self._after = np.full(model.frames + 1, NEVER)  # of all after a frame up to which there is none for long enough
         self._after[-1] = 0.0
         self._from = np.full(model.frames, NEVER)  # of all from a frame on where a stretch begins
@@ -370,17 +467,24 @@ class _BackwardNoPulse:
         self._until = np.minimum(frames + model.no_pulse.least, model.frames)  # it lasts, at least
         self._least = self._scores(frames, self._until)
 
-    def entered(self, block: Block, onward: Floats) -> Floats:
-        """Return the scores of all that follows from the frames (n,) of a block on, where stretches begin there.
+    def after(self, frame: int) -> float:
+        """Return the logarithm of the score of all from a frame on, in whose block `entered` has been computed."""
+        return float(self._after[frame])
+
+    def entered(self, block: Block, onward: Floats, scale: float) -> Floats:
+        """Return the logarithms of scores of all from the frames (n,) of a block on, where stretches begin there.
 
         Parameters
         ----------
         block : Block
         onward : float64 [shape=(tempi of the block, P, n)]
             Scores of beats that start at each of its frames, and of all that follows them.
+        scale : float
+            Logarithm of their scale.
         """
-        a, b, state = block.start, block.stop, self._state
-        left = sum_product.total((onward + self._begin[block.tempi]).reshape(-1, b - a)) + state.leave
+        a, b, state, algebra = block.start, block.stop, self._state, self._algebra
+        each = algebra.times(onward, self._begin[block.tempi]).reshape(-1, b - a)
+        left = algebra.logs(algebra.total(each)) + scale + state.leave
         stays, score = self._scores.stays[a:b], float(self._after[b])
         self._after[a:b] = _run(sum_product, score, stays[::-1], left[::-1])[::-1]
         self._from[a:b] = self._least[a:b] + self._after[self._until[a:b]]
@@ -429,8 +533,18 @@ def _best_product(scores: Floats, weights: Floats) -> Floats:
     return best
 
 
+def _logs(scores: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.log(scores)
+
+
 sum_product = Algebra(np.exp, _sum_product, _log_sums, np.logaddexp.accumulate)
 """Sums of probabilities given as logarithms."""
+scaled_sum_product = Algebra(
+    np.exp, lambda scores, weights: weights.T @ scores, lambda scores: np.add.reduce(scores), np.logaddexp.accumulate,
+    times=np.multiply, scores=np.exp, logs=_logs, never=0.0,
+)  # fmt: skip
+"""Sums of probabilities, which all have the same scale."""
 max_sum = Algebra(
     np.asarray, _best_product, lambda scores: np.maximum.reduce(scores, initial=NEVER), np.maximum.accumulate
 )
@@ -473,16 +587,16 @@ def blocks_of(model: BarPointer, beats: Bools | None = None, no_pulse: Bools | N
         starts = range(1, model.frames, shortest)
         return [Block(a, min(a + shortest, model.frames), every, every, without) for a in starts]
     result, a = list[Block](), 1
-    started = np.zeros(
-        (len(lengths), 2 * longest), np.bool_
-    )  # tempi of the frames before a block; none after its first
+    started = np.zeros((len(lengths), 2 * longest), np.bool_)  # of frames before a block; none after its first
     started[:, :longest] = True
+    before = sliding_window_view(started, longest, axis=1)
     while a < model.frames:
         ahead = beats[:, a : a + longest]
-        wait = np.where(ahead.any(axis=1), ahead.argmax(axis=1), longest)
+        wait = ahead.argmax(axis=1)
+        wait[~ahead[every, wait]] = longest
         n = min(int(np.maximum(lengths, wait).min()), model.frames - a)
-        starting = np.asarray(ahead[:, :n].any(axis=1))
-        ended = np.asarray(started[every[:, None], (longest - lengths)[:, None] + np.arange(n)].any(axis=1))
+        starting = np.asarray(wait < n)
+        ended = np.asarray(before[every, longest - lengths, :n].any(axis=1))
         without = bool(no_pulse[a - 1 : a + n + 1].any())  # it begins at the frame before
         result.append(Block(a, a + n, starting.nonzero()[0], ended.nonzero()[0], without))
         started[:, : longest - n] = started[:, n:longest].copy()

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,10 @@ class Windows:
     positions: Ints  # [shape=(hints,)] place in the bar that the beat must have, 0 for any
     missed: float = NEVER  # score of a window in which no beat starts
     misplaced: float = NEVER  # score of a beat with another place in the bar
+
+    def between(self, start: int, stop: int) -> bool:
+        """Whether any frame from one to another lies in a window."""
+        return bool(np.searchsorted(self.last, start) < np.searchsorted(self.first, stop))
 
     def at(self, frames: Ints) -> Ints:
         """Index of the window each frame lies in, -1 for none."""
@@ -185,8 +189,20 @@ class BarPointer:
         change: Floats = each + self.position_change[:, position]
         return change
 
-    def evidence(self, tempi: Ints, start: int, stop: int) -> Floats:
-        """Return the log likelihood of beats that start at each frame from one to another.
+    def relative(self) -> BarPointer:
+        """Return the model with likelihoods relative to those of frames without a beat, or itself if it has no sums."""
+        if self.likelihood is not None:
+            return self
+        rest, state = self.sums[2], self.no_pulse
+        if state is not None:
+            inside = np.diff(rest)[self.longest : self.longest + self.frames]
+            state = replace(state, scores=state.scores - inside)
+        return replace(self, sums=self.sums - rest, no_pulse=state)
+
+    def evidence(
+        self, tempi: Ints, start: int, stop: int, *, scores_of: Callable[[Floats], Floats] = np.asarray
+    ) -> Floats:
+        """Return the log likelihood of beats that start at each frame from one to another, or a function of it.
 
         Frames before the beginning and after the end of the recording score nothing: the beats it cuts are
         scored by what is left of them. A beat that passes over a window without starting in it is impossible.
@@ -197,6 +213,8 @@ class BarPointer:
             Indices of their lengths.
         start, stop : int
             From ``1 - longest`` to `frames`, and no more than the longest beat apart.
+        scores_of : callable
+            From log likelihoods to what is returned.
 
         Returns
         -------
@@ -208,14 +226,14 @@ class BarPointer:
             windows = self._windows_of_sums[:, start + self.longest :, : stop - start]
             region_ends = windows[:, self.regions[tempi]]
             rest = windows[2, self.lengths[tempi]] - region_ends[2]
-            both = region_ends[:2] - windows[:2, :1] + rest
-            scores = both.swapaxes(0, 1)[:, self.downbeat]
-        if self.windows is not None:
+            scores = (region_ends[:2] - windows[:2, :1] + rest).swapaxes(0, 1)
+        if self.windows is not None and self.windows.between(start, stop + self.longest):
             opened, closed = self._windows_passed
             starts = np.arange(start, stop) + self.longest
             missed = (closed[starts + self.lengths[tempi, None]] - opened[starts]).clip(0)
             scores += np.where(missed > 0, self.windows.missed * np.maximum(missed, 1), 0.0)[:, None]
-        return scores
+        scores = scores_of(scores)
+        return scores if self.likelihood is not None else scores[:, self.downbeat]
 
     def evidence_of(self, tempi: Ints, starts: Ints) -> Floats:
         """Return the log likelihood (n, P) of single beats of some lengths (n,) that start at some frames (n,).
@@ -553,13 +571,20 @@ def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
             f"{settings.max_tempo_bpm:g} bpm at {fps:g} frames per second is a beat of less than 2 frames: "
             f"use more frames or a slower max_tempo_bpm"
         )
+    return _spaced_lengths(shortest, longest, tempi)
+
+
+@lru_cache(maxsize=64)
+def _spaced_lengths(shortest: float, longest: float, tempi: int) -> Ints:
     lengths = np.arange(round(shortest), round(longest) + 1)
     count = tempi
     while len(lengths) > tempi:  # rounding makes some equal: ask for more until enough are left
         spaced = np.unique(np.round(np.geomspace(shortest, longest, count)).astype(np.int64))
         if len(spaced) >= tempi:
-            return spaced
+            lengths = spaced
+            break
         count += 1
+    lengths.flags.writeable = False
     return lengths
 
 
