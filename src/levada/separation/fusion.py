@@ -50,7 +50,10 @@ NETWORK = "stem_fusion"
 LEAST = np.float32(1e-12)
 SAME, OTHER, FAR = 1.1, 1.7, 5.0
 """Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
-`WEIGHT_OTHER` is best, and from the last on dictionaries do not count, if the network is of use for such music."""
+`WEIGHT_OTHER` is best, and from the last on dictionaries count least, if the network is of use for such music."""
+MOST_FAR = 0.85
+"""Largest weight of the network there: dictionaries that are fitted to the recording cost nothing beside it, and save
+what it does not separate at all."""
 WEIGHT_OTHER = 0.7
 UNLIKE = 1.3
 """From this on dictionaries that are learnt from the recording itself, starting from the masks of both, count as much
@@ -324,7 +327,7 @@ def decide(
     ratio = divergence / max(held_out, LEAST_DIVERGENCE)
     other = OTHER if divergence_other is None else divergence_other / max(held_out, LEAST_DIVERGENCE)
     ratios = [SAME, max(other, OTHER), max(FAR, other * FAR / OTHER)]
-    far = max(weight, weight_far, 0.0 if weight_other is None else weight_other)
+    far = max(weight, min(weight_far, MOST_FAR), 0.0 if weight_other is None else weight_other)
     weights = [weight, min(far, max(weight, WEIGHT_OTHER if weight_other is None else weight_other)), far]
     chosen = np.interp(np.log(max(ratio, 1e-9)), np.log(ratios), weights)
     return Decision(round(float(chosen), 3), divergence, held_out)
