@@ -488,10 +488,9 @@ def _by_song(rows: Sequence[dict[str, str]], model: str, score: str) -> dict[tup
 
 SPEED = """
 import resource, sys, time
-from levada import models
-from levada.separation.separator import separate_file
+import levada
 began = time.perf_counter()
-separate_file(sys.argv[1], models.separator(sys.argv[2]), sys.argv[3])
+levada.Separator.from_pretrained(sys.argv[2]).separate_file(sys.argv[1], sys.argv[3])
 print(time.perf_counter() - began, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
