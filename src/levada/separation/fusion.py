@@ -3,7 +3,8 @@
 Dictionaries separate the drums that they were learnt from better than a network does, and other drums worse. Labels do
 not tell which of the two the next recording has; how well dictionaries explain it does. The masks of both are
 multiplied, and the worse the dictionaries explain a recording, beside the labels that were held out of them, the more
-the network counts.
+the network counts. For other drums the dictionaries are fitted to the recording first, and further ones are learnt from
+what both separate.
 """
 
 from __future__ import annotations
