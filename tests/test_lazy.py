@@ -1,6 +1,7 @@
 """Names that are imported when they are first used."""
 
 import importlib
+import subprocess
 import sys
 
 import pytest
@@ -28,3 +29,13 @@ def test_a_module_is_imported_with_the_first_of_its_names(monkeypatch):
     assert load("rgb_to_hls") is sys.modules["colorsys"].rgb_to_hls
     with pytest.raises(AttributeError, match="module 'package' has no attribute 'other'"):
         load("other")
+
+
+def test_python_runs_the_package_as_the_command():
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-m", "levada", *arguments], capture_output=True, text=True, check=False)
+
+    done = run("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: levada ")
+    assert run("trakc").returncode == 2
