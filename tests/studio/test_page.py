@@ -413,12 +413,15 @@ def test_the_page_fits_at_200_percent_and_in_the_dark(chromium, studio):
     page.context.close()
 
 
-@pytest.mark.parametrize("view", ["i / 10, 590 + i / 10", "i / 2, 600 - i / 2", "2 * i, 2 * i + 60"])
-def test_a_frame_with_1500_beats_is_drawn_in_little_time(page, view):
+@pytest.mark.parametrize(
+    ("n", "view"),
+    [(1500, "i / 10, 590 + i / 10"), (1500, "i / 2, 600 - i / 2"), (1500, "2 * i, 2 * i + 60"), (50_000, "0, 600 - i")],
+)
+def test_a_frame_with_many_beats_is_drawn_in_little_time(page, n, view):
     """Processor time of the script, without what the browser waits for: scrolling, zooming, and a part of them."""
     page.js(
         "(() => { const one = levada.timeline; one.duration = 600; one.view = [0, 600];"
-        " one.beats = Array.from({ length: 1500 }, (_, i) => [0.4 * i, i % 4 + 1, i % 3 === 0, 0.7, 0.6]); })()"
+        f" one.beats = Array.from({{ length: {n} }}, (_, i) => [600 * i / {n}, i % 4 + 1, i % 3 === 0, 0.7, 0.6]); }})()"
     )
     browser = page.context.browser
     browser.start_tracing(page=page.page, categories=["devtools.timeline"])
@@ -428,9 +431,44 @@ def test_a_frame_with_1500_beats_is_drawn_in_little_time(page, view):
         f" for (let i = 0; i < 100; i++) {{ one.setView({view}); await next(); await next(); }} return painted; }})()"
     )
     events = json.loads(browser.stop_tracing())["traceEvents"]
-    frames_ms = sorted(one["tdur"] / 1000 for one in events if one["name"] == "FireAnimationFrame")[-painted:]
-    assert len(frames_ms) == painted >= 100
+    spent_ms = (one.get("tdur", 0) / 1000 for one in events if one["name"] == "FireAnimationFrame")
+    frames_ms = sorted(spent_ms)[-painted:]
+    assert painted >= 100
+    assert 0 < frames_ms[painted // 2]
     assert frames_ms[int(0.95 * painted)] < 8
+
+
+def test_scrolling_asks_for_what_is_seen_at_the_end(page):
+    """A time line that is scrolled through fast does not leave an edit waiting for tiles that nobody sees."""
+    asked = []
+    page.page.on("request", lambda one: asked.append(one.url) if "/api/spectrogram" in one.url else None)
+    page.js(
+        "(async () => { const one = levada.timeline; one.duration = 3600; one.tiles.clear();"
+        " for (let i = 0; i < 100; i++) { one.setView(30 * i, 30 * i + 20); await new Promise(requestAnimationFrame); }"
+        " one.setView(0, 10); })()"
+    )
+    page.wait("levada.timeline.tiles.get(0)")
+    assert len(asked) < 50
+    page.seek(4.25)
+    page.press("t")
+    assert any(beat[0] == 4.25 for beat in page.beats)
+
+
+def test_a_waveform_in_parts_is_that_of_the_whole(page):
+    """The time line is given the second part first; every zoom, and the overview, are those of all at once."""
+    same = page.js(
+        "(async () => { const one = levada.timeline, total = one.peaks[0].length / 2, all = one.peaks[0].slice();"
+        " const frame = () => new Promise(requestAnimationFrame);"
+        " const shown = () => [...one.overview.getContext('2d').getImageData(0, 0, one.overview.width, 40).data].join();"
+        " const levels = () => JSON.stringify(one.peaks.map((level) => [...level]));"
+        " one.setView(0, one.duration); await frame(); await frame(); const expected = [levels(), shown()];"
+        " one.peaks = null; const middle = 1001;"
+        " one.setPeaks(all.slice(2 * middle).buffer, middle, total); await frame();"
+        " const half = shown(); one.setPeaks(all.slice(0, 2 * middle).buffer, 0, total);"
+        " one.setPeaks(new Int8Array(8).buffer, total, total); await frame(); await frame();"
+        " return [expected[0] === levels(), expected[1] === shown(), half === expected[1]]; })()"
+    )
+    assert same == [True, True, False]
 
 
 def test_a_killed_server_loses_no_edit(chromium, recordings):

@@ -343,6 +343,21 @@ def test_an_edit_while_a_recording_is_analysed_waits_for_it_and_others_do_not(pr
     assert [mark.time_s for mark in state.annotation if mark.verified] == [3.21]
 
 
+def test_after_a_restart_a_moved_beat_of_a_long_recording_does_not_wait(recordings, monkeypatch):
+    project = Project(recordings[0])
+    before = project.state("even").annotation
+    project.close()
+    monkeypatch.setattr("levada.studio.project.LONG_S", 5.0)
+    project = Project(recordings[0])
+    from_s = before[8].time_s
+    state, warnings = project.edit("even", "move", {"time_s": from_s, "to_s": from_s + 0.05}, decode=True)
+    assert len(warnings) == 1
+    assert [mark.time_s for mark in state.annotation if mark not in before] == pytest.approx([from_s + 0.05])
+    project.prepared("even")
+    assert project.edit("even", "move", {"time_s": from_s + 0.05, "to_s": from_s}, decode=True)[1] == []
+    project.close()
+
+
 def test_tiles_of_the_spectrogram_join_without_a_gap(tmp_path):
     path = tmp_path / "clicks.wav"
     clicks(path, seconds=65)

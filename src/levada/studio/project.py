@@ -37,6 +37,8 @@ __all__ = ["Project", "Proposal", "separators", "suffixes"]
 FOLDER = ".levada-studio"
 JOURNAL = "journal.sqlite"
 KEPT_PREPARED = 4
+LONG_S = 600.0
+"""Recordings whose edits do not wait for an analysis; of shorter ones it takes seconds."""
 LEAST_LABELS = 4
 ME = "me"
 STRATEGIES = ("bayes", "auto")
@@ -335,6 +337,7 @@ class Project:
         def analyse_one(name: str, progress: Progress) -> None:
             try:
                 self.prepared(name, progress=progress)
+                progress(1, 1)  # decoding has no steps
                 self.state(name, annotator)
                 self.journal.write(f"problem:{name}", None)
             except InputError as error:
@@ -370,7 +373,7 @@ class Project:
             Of hints that cannot be met: the beats are kept as they are placed.
         """
         self.state(recording, annotator)  # where the recording is still being analysed others need not wait for it
-        if decode and kind == "move":
+        if decode and kind == "move" and not self._is_late(recording):
             self.prepared(recording)
         with self._lock:
             after, warnings = self.preview(recording, kind, arguments, annotator=annotator, decode=decode)
@@ -386,9 +389,18 @@ class Project:
             if isinstance(value, int | float) and value > end_s:
                 raise InputError(f"{value:.3f} s is after the end of the recording ({end_s:.3f} s)")
         after = edit(self.state(recording, annotator).annotation, kind, arguments)
+        if decode and kind == "move" and self._is_late(recording):
+            return after, ["the recording is still being analysed: the beats beside this one stay where they are"]
         if decode and kind == "move":
             return decoding.decode_around(self.prepared(recording), after, float(arguments["to_s"]))
         return after, []
+
+    def _is_late(self, recording: str) -> bool:
+        """Whether the analysis of a recording, as after a restart of the studio, would take longer than an edit may."""
+        key = (recording, self.tracker.identity)
+        with self._keeping:
+            is_there = key in self._prepared
+        return not is_there and self.track(recording).duration_s > LONG_S
 
     def undo(self, recording: str, annotator: str = ME) -> State:
         """Undo the last edit of a recording."""

@@ -114,6 +114,7 @@ export class Timeline {
         coarse[i + 1] = Math.max(fine[2 * i + 1], fine[2 * i + 3] ?? -127);
       }
     }
+    this.layerPeaks = null; // the overview is painted again
     this.loudest = levels.at(-1).reduce((most, one) => Math.max(most, Math.abs(one)), 8); // quiet recordings fill the lane too
     this.pieces.clear();
     this.drawOverview();
@@ -426,17 +427,34 @@ export class Timeline {
     return beats.slice(from(this.view[0] - 1), from(this.view[1] + 1));
   }
 
+  // The same, and of beats of one kind that fall on one pixel, the first alone.
+  distinct(beats, kind) {
+    const width = this.canvas.clientWidth;
+    const visible = this.visible(beats);
+    if (visible.length < width) return visible;
+    const scale = width / (this.view[1] - this.view[0]);
+    const [drawn, found] = [{}, []];
+    for (let i = 0; i < visible.length; i++) {
+      const x = Math.floor((visible[i][0] - this.view[0]) * scale);
+      const name = kind(visible[i]);
+      if (drawn[name] !== x) { drawn[name] = x; found.push(visible[i]); }
+    }
+    return found;
+  }
+
   paintBeats(pen, spectrumTop, height) {
     const { colour } = this;
-    const visible = this.visible(this.beats);
+    const kind = (beat) => (beat[2] ? "sure" : beat[1] === 1 ? "accent" : "beat");
+    const visible = this.distinct(this.beats, kind);
     const room = visible.length ? this.canvas.clientWidth / visible.length : 99;
     const top = this.laneTop(this.active);
     const y = top + LANE / 2;
     pen.textAlign = "center";
     const faint = Math.min(1, Math.max(0.25, room / 16)); // where beats are dense, the waveform must be seen
-    for (const [time, position, isSure, inTime] of visible) {
+    for (const beat of visible) {
+      const [time, position, isSure, inTime] = beat;
       const certainty = isSure ? 1 : inTime ?? 0.5;
-      const name = isSure ? "sure" : position === 1 ? "accent" : "beat";
+      const name = kind(beat);
       const wide = isSure ? 2 : 0.6 + 1.7 * certainty;
       const x = this.x(this.dragged?.from === time ? this.dragged.to : time) - wide / 2;
       const from = position === 1 ? top + 4 : y;
@@ -505,7 +523,7 @@ export class Timeline {
     if (layer !== this.active) {
       const y = top + THIN_LANE / 2;
       pen.fillStyle = this.colour[colour ?? "quiet"];
-      for (const [time, position] of this.visible(beats)) {
+      for (const [time, position] of this.distinct(beats, (one) => one[1] === 1)) {
         const x = this.x(time);
         pen.fillRect(x - (position === 1 ? 1.5 : 0.6), top + 3, position === 1 ? 3 : 1.2, THIN_LANE - 6);
         if (position === 1) { pen.beginPath(); pen.arc(x, y, 4.5, 0, 2 * Math.PI); pen.fill(); }

@@ -42,7 +42,7 @@ const TEXTS = {
   nextProposal: ["Listen to the new beats (violet). Enter accepts them, Esc refuses.", "Escuche los pulsos nuevos (violeta). Enter acepta, Esc rechaza.", "Ouça os pulsos novos (violeta). Enter aceita, Esc recusa."],
   nextMore: ["Tap a few bars on another recording too, and learn again: one recording does not teach the downbeats of others.", "Toque unos compases en otra grabación también y aprenda otra vez: una sola no enseña los tiempos 1 de las demás.", "Toque alguns compassos em outra gravação também e aprenda de novo: uma só não ensina os tempos 1 das outras."],
   nextTap: ["Play and tap T with the beat (1 to 9 with its position): {n} of 16.", "Reproduzca y toque T con el pulso (1 a 9 con su posición): {n} de 16.", "Reproduza e toque T com o pulso (1 a 9 com a posição): {n} de 16."],
-  nextWait: ["The beats are being found ({done} %). You can listen already; taps are kept until then.", "Se están buscando los pulsos ({done} %). Ya puede escuchar; lo que marque se guarda hasta entonces.", "Os pulsos estão sendo procurados ({done} %). Já pode ouvir; o que marcar fica guardado até lá."],
+  nextWait: ["The beats are being found ({done}). You can listen already; taps are kept until then.", "Se están buscando los pulsos ({done}). Ya puede escuchar; lo que marque se guarda hasta entonces.", "Os pulsos estão sendo procurados ({done}). Já pode ouvir; o que marcar fica guardado até lá."],
   noBars: ["Nothing uncertain is left that was not visited.", "No queda nada dudoso sin visitar.", "Não resta nada incerto por visitar."],
   notVerified: ["not verified", "sin verificar", "não verificado"],
   offbeat: ["Half a beat", "Medio pulso", "Meio pulso"],

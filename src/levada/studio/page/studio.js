@@ -13,6 +13,7 @@ const LEAST = 8;
 const JUDGED = 8; // beats from which a share says something
 const RISE = 0.02;
 const SAMPLES_S = 4;
+const TILES_AT_ONCE = 2;
 const METRES = 12; // beats of a bar that can be chosen
 const POLL_MS = 1000;
 const POLL_BUSY_MS = 250;
@@ -37,19 +38,26 @@ const guard = (work) => async (...given) => { try { return await work(...given);
 
 // ---- the recording
 
+let loadingTiles = 0;
 const timeline = new Timeline($("timeline"), $("overview"), {
   onSeek: (time) => { player.seek(time); state.listenedFrom = player.cursor; select(null); timeline.draw(); },
   onSelect: (time) => select(time),
   onDrag: (from, to) => (from === to ? endPreview() : preview("move", { time_s: from, to_s: Math.max(0, to) }, true)),
   onMove: (from, to) => edit("move", { time_s: from, to_s: Math.max(0, to) }, true),
   needTile: guard(async (n) => {
-    const id = state.id;
+    if (loadingTiles >= TILES_AT_ONCE) return; // then what is still in view asks again
+    const { id } = state;
+    loadingTiles++;
     timeline.tiles.set(n, null);
-    const { buffer } = await bytes("spectrogram", query({ tile: n }));
-    if (id !== state.id) return;
-    timeline.tiles.set(n, { data: new Uint8Array(buffer) });
-    if (timeline.tiles.size > 40) timeline.tiles.delete(timeline.tiles.keys().next().value);
-    timeline.draw();
+    try {
+      const { buffer } = await bytes("spectrogram", query({ tile: n }));
+      if (id !== state.id) return;
+      timeline.tiles.set(n, { data: new Uint8Array(buffer) });
+      if (timeline.tiles.size > 40) timeline.tiles.delete(timeline.tiles.keys().next().value);
+    } finally {
+      loadingTiles--;
+      timeline.draw();
+    }
   }),
   needSamples: (from, to) => {
     const kept = timeline.samples;
@@ -471,7 +479,7 @@ function showNext() {
   else if (sure.length < LEAST || (sure.length < ENOUGH && !sure.some((one) => one[1] === 1))) next = "nextTap";
   else if (!sure.some((one) => one[1] === 1)) next = "nextDownbeat";
   else next = "nextLearn";
-  const message = text(next, { n: sure.length, metre: shownMetre(), done: Math.round(100 * (state.analysed ?? 0)) });
+  const message = text(next, { n: sure.length, metre: shownMetre(), done: state.analysed ? `${Math.round(100 * state.analysed)} %` : "…" });
   if ($("next").textContent !== message) $("next").textContent = message;
 }
 
