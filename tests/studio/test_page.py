@@ -461,7 +461,8 @@ def test_a_waveform_in_parts_is_that_of_the_whole(page):
     same = page.js(
         "(async () => { const one = levada.timeline, total = one.peaks[0].length / 2, all = one.peaks[0].slice();"
         " const frame = () => new Promise(requestAnimationFrame);"
-        " const shown = () => [...one.overview.getContext('2d').getImageData(0, 0, one.overview.width, 40).data].join();"
+        " const shown = () => { const { overview } = one;"
+        " return [...overview.getContext('2d').getImageData(0, 0, overview.width, 40).data].join(); };"
         " const levels = () => JSON.stringify(one.peaks.map((level) => [...level]));"
         " one.setView(0, one.duration); await frame(); await frame(); const expected = [levels(), shown()];"
         " one.peaks = null; const middle = 1001;"
