@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,18 @@ from levada.data import Track
 from levada.io import audio
 from levada.io.beats import Beats, distances
 from levada.studio import decoding
-from levada.studio.annotation import Annotation, Mark, edit, of_beats, to_beats, uncertain_bars
+from levada.studio.annotation import (
+    Annotation,
+    Mark,
+    beats_a_bar,
+    edit,
+    of_beats,
+    to_beats,
+    uncertain_bars,
+    verified,
+)
+from levada.studio.checks import LEAST_VERIFIED, bars_to_check, doubts
+from levada.studio.journal import LEAST_RIGHT
 
 TRADITIONS = ("candombe", "samba-enredo", "son")
 RECORDINGS, OTHERS, LENGTH_S = 2, 2, 50.0
@@ -47,7 +58,14 @@ MOST_REAL = 4
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 REAL_FOLDERS = ("candombe", "brid", "choro", "pop", "mdb_drums/drums_only")
 SCORES = ("beat_f", "beat_cmlt", "downbeat_f")
-METHODS = ("taps", "base", "hints", "bayes", "auto")
+METHODS = ("taps", "base", "hints", "bayes", "auto", "guided")
+FIRST_TAPS, FEW_EDITS = 8, 3
+"""Taps from which patterns are learnt, and corrections of the first beats that are less work than calibrating."""
+FAILED = 2
+"""Bars with several corrections, after learning, from which the rest is tapped."""
+WAIT_S, LEAD_S = 2.0, 0.5
+"""Until patterns are learnt, and played before a beat that is listened to once more."""
+KEYS = ((), ("offbeat",), ("double",), ("half",), ("half", "offbeat"))
 
 
 @dataclass(frozen=True)
@@ -79,10 +97,8 @@ class Annotator:
     def whole_stretches(self, work: Work) -> Work:
         """Press half, double or half a beat later at the first beat, where that is better."""
         best = work
-        for kinds in (("offbeat",), ("double",), ("half",), ("half", "offbeat")):
-            changed = work.annotation
-            for kind in kinds:
-                changed = edit(changed, kind, {"time_s": changed[0].time_s}) if changed else changed
+        for kinds in KEYS[1:]:
+            changed = _pressed(work.annotation, kinds)
             if self.scores(changed)["beat_f"] > self.scores(best.annotation)["beat_f"] + 0.2:
                 best = replace(work, annotation=changed, actions=work.actions + len(kinds))
         return replace(best, seconds=best.seconds + KEY_S * (best.actions - work.actions))
@@ -91,7 +107,7 @@ class Annotator:
         """Listen to a stretch, correct what is noticed, and verify it."""
         marks, seconds, actions = [*work.annotation], work.seconds + end_s - start_s + KEY_S, work.actions + 1
         inside = [mark for mark in marks if start_s <= mark.time_s < end_s and not mark.verified]
-        right = self.truth.between(start_s, end_s)
+        right = self.truth.between(start_s - NEAR_S, end_s - NEAR_S)  # the first mark may be a little late
         left = [*right]
         for mark in inside:
             near = min(left, key=lambda beat: abs(beat[0] - mark.time_s), default=None)
@@ -134,10 +150,105 @@ class Annotator:
             scores = self.scores(work.annotation)
             if min(scores["beat_f"], scores["beat_cmlt"]) > ENOUGH and scores["downbeat_f"] > ENOUGH_DOWNBEATS:
                 break
-            work = self.correct(work, start_s, end_s + 1e-6 if end_s == self.length_s else end_s)
+            work = self.correct(work, start_s, end_s + NEAR_S if end_s == self.length_s else end_s)
+        return self.scored(work)
+
+    def scored(self, work: Work) -> Work:
+        """Score the beats, and those that are marked verified."""
         times = np.array([mark.time_s for mark in work.annotation if mark.verified])
         far = distances(times, self.truth.times_s) > NEAR_S
         return replace(work, scores=self.scores(work.annotation), wrong_verified=float(far.mean()) if len(far) else 0.0)
+
+    def begin(self, work: Work, prepared: decoding.Prepared) -> Work:
+        """Listen to the first beats; press the keys that make them right and correct the rest, or calibrate and tap."""
+        first = self.truth.times_s[: FIRST_TAPS + 1]
+        start_s, end_s = max(0.0, float(first[0]) - NEAR_S), float(first[-1]) - NEAR_S
+        work = replace(work, seconds=work.seconds + end_s - start_s)
+        tried = [self._counted(_pressed(work.annotation, kinds), len(kinds), start_s, end_s) for kinds in KEYS]
+        wrong, keys, annotation = min(tried, key=lambda one: (one[0] + one[1], one[1]))
+        if wrong <= FEW_EDITS:
+            work = replace(work, annotation=annotation, actions=work.actions + keys, seconds=work.seconds + KEY_S * keys)
+            if not wrong + keys:  # what was listened to is verified
+                work = replace(work, seconds=work.seconds - (end_s - start_s))
+            return self.correct(work, start_s, end_s)
+        taps = self.tap(self.truth.between(start_s, end_s))
+        annotation = decoding.analyse(prepared, taps)[0]
+        seconds = work.seconds + CALIBRATION_S + end_s - start_s
+        return replace(work, annotation=annotation, actions=work.actions + len(taps), seconds=seconds)
+
+    def _counted(
+        self, annotation: Annotation, keys: int, start_s: float, end_s: float
+    ) -> tuple[int, int, Annotation]:
+        """Say where the bar begins, if most positions are wrong; returns what is wrong then, keys, and the beats."""
+        if self._wrong_positions(annotation, start_s, end_s) > 1:
+            ones = self.truth.downbeats_s
+            one_s = float(ones[min(int(np.searchsorted(ones, start_s)), len(ones) - 1)])
+            stated = {"metre": self.truth.metre} if self.truth.metre != beats_a_bar(annotation) else {}
+            counted = edit(annotation, "downbeat", {"time_s": annotation[0].time_s, **stated})
+            near = min(counted, key=lambda mark: abs(mark.time_s - one_s))
+            annotation = edit(counted, "downbeat", {"time_s": near.time_s, **stated})
+            keys += 1 + len(stated)
+        inside = np.array([mark.time_s for mark in annotation if start_s <= mark.time_s < end_s])
+        right = self.truth.between(start_s, end_s).times_s
+        hits = int((np.abs(right[:, None] - inside).min(axis=1, initial=np.inf) <= NEAR_S).sum())
+        wrong = max(len(right), len(inside)) - hits
+        return wrong + self._wrong_positions(annotation, start_s, end_s), keys, annotation
+
+    def _wrong_positions(self, annotation: Annotation, start_s: float, end_s: float) -> int:
+        inside = self.truth.between(start_s, end_s)
+        return sum(abs(m.time_s - b[0]) <= NEAR_S and m.position != b[1] for m in annotation for b in inside)
+
+    def check(self, work: Work, learn: Callable[[Work], Work]) -> Work:
+        """Listen to the least certain bars until enough are right, and learn from those that were not.
+
+        Where that does not help the rest is tapped.
+        """
+        visited, right, wrong, learnt, failed, other = set[float](), 0, 0, 0, 0, None
+        if work.actions >= FIRST_TAPS:  # the beats of the base are wrong
+            work, learnt = learn(work), 1
+        elif len(verified(work.annotation)) >= LEAST_VERIFIED:
+            other = to_beats(learn(work).annotation)  # bars that patterns have otherwise come first
+        while right < max(LEAST_RIGHT, wrong + 1):
+            bars = [bar for bar in bars_to_check(work.annotation, other) if round(bar.start_s, 1) not in visited]
+            if not bars:
+                break
+            visited.add(round(bars[0].start_s, 1))
+            before = work.actions
+            work = self.correct(work, bars[0].start_s, bars[0].end_s)
+            corrections = work.actions - before - 1
+            right, wrong = (0, wrong + 1) if corrections else (right + 1, wrong)
+            failed += learnt > 0 and corrections > 1
+            if failed >= FAILED:
+                return self.tap_the_rest(work)
+            if corrections > (1 if learnt else 0):
+                work, learnt, other = learn(work), learnt + 1, None
+        return work
+
+    def tap_the_rest(self, work: Work) -> Work:
+        """Tap what nobody has verified."""
+        sure = [mark.time_s for mark in verified(work.annotation)]
+        far = np.abs(self.truth.times_s[:, None] - np.array(sure)).min(axis=1, initial=np.inf) > NEAR_S
+        taps = self.tap(Beats(self.truth.times_s[far], self.truth.positions[far]))
+        usual_s = float(np.median(self.truth.intervals_s))
+        annotation = tuple(sorted([*verified(work.annotation), *taps]))
+        seconds = work.seconds + CALIBRATION_S + usual_s * len(taps)
+        return replace(work, annotation=annotation, actions=work.actions + len(taps), seconds=seconds)
+
+    def look_again(self, work: Work, found: Beats) -> Work:
+        """Listen once more to verified beats that look wrong, and correct what is noticed."""
+        marks = [*work.annotation]
+        spans = list[list[float]]()
+        for doubt in doubts(work.annotation, found):
+            if spans and doubt.start_s <= spans[-1][1]:
+                spans[-1][1] = doubt.end_s
+            else:
+                spans.append([doubt.start_s, doubt.end_s])
+        for start_s, end_s in spans:
+            again = [mark._replace(verified=False) if start_s <= mark.time_s < end_s + 2 * NEAR_S else mark for mark in marks]
+            seconds = work.seconds + LEAD_S
+            work = self.correct(replace(work, annotation=tuple(again), seconds=seconds), start_s, end_s + 2 * NEAR_S)
+            marks = [*work.annotation]
+        return work
 
 
 def annotate(
@@ -153,6 +264,22 @@ def annotate(
         yield method, replace(annotator.review(Work(every)), actions=len(every), seconds=CALIBRATION_S + length_s), {}
         return
     prepared = decoding.prepare(base, track.audio, duration_s=length_s)
+    if method == "guided":
+        model = [prepared]
+
+        def learn(work: Work) -> Work:
+            labels = decoding.labelled_spans({track.id: (track, work.annotation)})
+            model.append(decoding.prepare(decoding.learn(base, labels, "bayes", seed=seed), track.audio, duration_s=length_s))
+            annotation = decoding.analyse(model[-1], work.annotation)[0]
+            return replace(
+                work, annotation=annotation, actions=work.actions + 2, seconds=work.seconds + 2 * KEY_S + WAIT_S
+            )
+
+        work = annotator.begin(Work(decoding.analyse(prepared, ())[0]), prepared)
+        work = annotator.check(work, learn)
+        work = annotator.look_again(work, model[-1].analyse()[0].beats)
+        yield method, annotator.scored(work), _on_others(model[-1].tracker, others)
+        return
     if method == "base":
         start = annotator.whole_stretches(Work(decoding.analyse(prepared, ())[0]))
         yield "base, by uncertainty", annotator.review(start), {}
@@ -165,9 +292,20 @@ def annotate(
         prepared = decoding.prepare(tracker, track.audio, duration_s=length_s)
         tapped = replace(tapped, actions=TAPS + 2, seconds=tapped.seconds + 2 * KEY_S + PROPOSAL_S)
     start = replace(tapped, annotation=decoding.analyse(prepared, taps)[0])
+    yield method, annotator.review(start), _on_others(tracker, others)
+
+
+def _pressed(annotation: Annotation, kinds: Iterable[str]) -> Annotation:
+    """Press keys at the first beat."""
+    for kind in kinds:
+        annotation = edit(annotation, kind, {"time_s": annotation[0].time_s}) if annotation else annotation
+    return annotation
+
+
+def _on_others(tracker: levada.BeatTracker, others: Iterable[tuple[Track, Beats]]) -> dict[str, float]:
+    """Score a tracker on recordings on which nothing was done."""
     found = [beat_scores(beats, tracker.track(one.audio), trim_s=0) for one, beats in others]
-    means = {name: float(np.mean([scores[name] for scores in found])) for name in (found[0] if found else ())}
-    yield method, annotator.review(start), means
+    return {name: float(np.mean([scores[name] for scores in found])) for name in (found[0] if found else ())}
 
 
 def annotate_folder(
@@ -260,6 +398,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of the annotator")
     parser.add_argument("--quick", action="store_true", help="one tradition; of folders, without the strategy auto")
     parser.add_argument("--folders", action="store_true", help="folders of recordings, rendered and real")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="those alone, of recordings one by one")
     parser.add_argument("--real", action="store_true", help="the real recordings, one by one")
     options = parser.parse_args()
     base = levada.BeatTracker.from_pretrained("base")
@@ -276,7 +415,7 @@ def main() -> None:
             sources = rendered(Path(folder), TRADITIONS[:1] if options.quick else TRADITIONS, RECORDINGS + OTHERS)
         for name, tracks in sources:
             chosen = tracks[:MOST_REAL] if options.real else tracks[:RECORDINGS]
-            for method in METHODS[:-1] if options.real else METHODS:
+            for method in options.methods or (method for method in METHODS if method != "auto" or not options.real):
                 rows: dict[str, list[tuple[Work, dict[str, float]]]] = {}
                 for seed in range(options.seeds):
                     for i, (track, truth) in enumerate(chosen):

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levada.errors import InputError
@@ -70,6 +70,7 @@ def test_annotators_and_recordings_do_not_mix(journal):
     assert journal.recordings("ana") == ["other", "song"]
 
 
+@settings(deadline=None)  # every edit waits for the disk
 @given(st.lists(st.sampled_from(["tap", "downbeat", "delete", "undo", "redo"]), max_size=25), st.randoms())
 def test_any_sequence_of_edits_is_the_same_after_a_restart(tmp_path_factory, kinds, random):
     path = tmp_path_factory.mktemp("journal") / "journal.sqlite"
@@ -132,6 +133,48 @@ def test_the_share_that_stays_is_counted_for_each_model(journal):
     assert journal.kept_shares("me") == [(4, 0.75), (0, 1.0)]
     do("verify", start_s=8, end_s=9.5)
     assert journal.kept_shares("me") == [(4, 0.75), (4, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "right", "is_enough"),
+    [
+        ("", 0, False),
+        ("v", 0, False),  # where one begins
+        ("hbv", 0, False),
+        ("vv", 1, False),
+        ("vvv", 2, True),
+        ("vvvd", 0, False),
+        ("vvdv", 0, False),  # it was corrected
+        ("vvdvvv", 2, True),
+        ("vdvdvvv", 2, False),  # two were wrong: three have to be right
+        ("vdvdvvvv", 3, True),
+        ("tt", 0, False),
+        ("ttlvv", 2, True),  # taps are where one begins
+        ("ttlvvl", 0, False),
+        ("vvvu", 1, False),
+        ("vvdu", 1, False),
+    ],
+)
+def test_it_is_enough_when_as_many_stretches_were_right_as_had_to_be(journal, steps, right, is_enough):
+    marks = tuple(Mark(0.5 * i, i % 4 + 1) for i in range(60))
+    journal.add("song", "me", "model", marks)
+    for i, step in enumerate(steps):
+        now = journal.state("song", "me").annotation
+        kind, arguments = {
+            "v": ("verify", {"start_s": 2 * i, "end_s": 2 * i + 1.9}),
+            "d": ("delete", {"time_s": 29}),
+            "t": ("tap", {"time_s": 0.6 * i + 0.3}),
+            "h": ("half", {"time_s": 0}),
+            "b": ("downbeat", {"time_s": 1}),
+        }.get(step, ("", {}))
+        if step == "u":
+            journal.undo("song", "me")
+        elif step == "l":
+            journal.add("song", "me", "learn", tuple(mark._replace(confidence=0.1 * i) for mark in now))
+        else:
+            journal.add("song", "me", kind, edit(now, kind, arguments))
+    assert journal.checked("song", "me") == (right, is_enough)
+    assert journal.checked("song", "bea") == journal.checked("other", "me") == (0, False)
 
 
 def test_a_damaged_journal_and_one_of_the_future_are_refused(tmp_path):

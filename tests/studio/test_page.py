@@ -354,6 +354,74 @@ def test_n_visits_bars_by_descending_uncertainty(page, studio):
     assert [time_s for _, time_s in visited] == pytest.approx([time_s for _, time_s in bars[:4]], abs=0.01)
 
 
+def test_verified_beats_that_look_wrong_are_played_once_more(page):
+    page.seek(0)
+    page.js("levada.player.cursor = 19.5")
+    page.press("v")
+    times = [beat[0] for beat in page.beats if beat[2]]
+    assert len(times) > 30
+    page.press("r")
+    page.wait("document.querySelector('#message').textContent.includes('No verified beat')")
+    page.js(f"levada.timeline.selected = {times[12]}")
+    page.page.keyboard.press("Alt+ArrowRight")
+    page.settled()
+    for _ in range(19):
+        page.press("Alt+ArrowRight")
+    moved = page.js("levada.timeline.selected")
+    assert moved == pytest.approx(times[12] + 0.1, abs=1e-6)
+    page.press("r")
+    page.wait("levada.player.playing")
+    assert page.js("levada.timeline.selected") == pytest.approx(moved)
+    assert "between its neighbours" in page.text("#message")
+    assert page.js("levada.state.listenedFrom") == pytest.approx(times[11], abs=1e-3)
+    page.press("Escape")
+
+
+def test_the_rest_is_played_faster_and_verified(page):
+    page.seek(0)
+    page.js("levada.player.cursor = 4.2")
+    page.press("v")
+    sure = [beat[0] for beat in page.beats if beat[2]]
+    page.press("f")
+    page.wait("levada.player.playing && levada.player.place > 6")
+    assert page.js("levada.player.speed") == 1.5
+    assert page.js("levada.state.listenedFrom") > sure[-1]
+    page.press(" ", "v")
+    more = [beat[0] for beat in page.beats if beat[2]]
+    assert len(more) > len(sure) + 2
+    page.seek(0)
+    page.js("levada.player.cursor = 19.95")
+    page.press("v")
+    assert [beat for beat in page.beats if not beat[2]] == []
+    page.press("f")
+    page.wait("document.querySelector('#message').textContent === 'Every beat is verified.'")
+    assert not page.js("levada.player.playing")
+
+
+def test_the_page_says_what_to_do_next_and_when_it_is_enough(page):
+    """First bars, two uncertain bars that are right, enough; a correction begins again."""
+    following = lambda: page.text("#next")  # noqa: E731
+    assert "Play the first bars" in following()
+    page.seek(0)
+    page.js("levada.player.cursor = 4.2")
+    page.press("v")
+    assert "least certain bar" in following()
+
+    def verify(start_s):
+        page.js(f"(levada.state.listenedFrom = {start_s}, levada.player.cursor = {start_s} + 1.9, levada.timeline.selected = null)")
+        page.press("v")
+
+    verify(6)
+    assert "least certain bar" in following()
+    verify(9)
+    assert "enough for this recording" in following()
+    page.seek(14)
+    page.press("Delete")
+    assert "least certain bar" in following()
+    page.press("t")
+    assert "Enter learns" in following()
+
+
 def _visits(project):
     project._visited.clear()
     bars = []

@@ -134,6 +134,49 @@ def test_the_next_bar_is_the_least_certain_one_anywhere(project):
     assert certain == sorted(certain)
 
 
+def test_a_verified_beat_that_looks_wrong_is_played_once_more(project, recordings):
+    right = recordings[1]["even"]
+    assert project.next_doubt("even") is None  # nothing is verified
+    project.edit("even", "verify", {"start_s": 0, "end_s": 20})
+    assert project.next_doubt("even") is None
+    one = verified(project.state("even").annotation)[12]
+    project.edit("even", "move", {"time_s": one.time_s, "to_s": one.time_s + 0.15})
+    found = project.next_doubt("even")
+    assert found["time_s"] == pytest.approx(right.times_s[12] + 0.15, abs=0.02)
+    assert found["start_s"] < right.times_s[12] < found["end_s"]
+    assert project.next_doubt("even") is None  # it was visited
+    assert project.next_doubt("even", "bea") is None
+    gone = verified(project.state("even").annotation)[20]
+    project.edit("even", "delete", {"time_s": gone.time_s})
+    missing = project.next_doubt("even")
+    assert (missing["reason"], missing["left"]) == ("missing", 0)
+    assert missing["time_s"] == pytest.approx(gone.time_s, abs=0.02)
+    with pytest.raises(InputError, match="no recording"):
+        project.next_doubt("odd")
+
+
+def test_after_verifying_bars_that_patterns_have_otherwise_come_first(project):
+    marks = project.state("even").annotation
+    project.edit("even", "verify", {"start_s": 0, "end_s": marks[8].time_s})
+    assert project.jobs.wait(60)
+    assert project.jobs.status()["errors"] == []
+    one = marks[25]
+    project.edit("even", "delete", {"time_s": one.time_s})
+    bar = project.next_uncertain()
+    assert bar["id"] == "even"
+    assert bar["end_s"] > one.time_s - 0.01  # from there on they are counted otherwise
+    assert bar["uncertainty"] > 1
+
+
+def test_verifying_beats_of_which_nothing_can_be_learnt_is_no_error(project):
+    for mark in project.state("even").annotation[::5]:
+        project.edit("even", "verify", {"start_s": mark.time_s - 1e-6, "end_s": mark.time_s + 1e-6})
+    project.edit("even", "delete", {"time_s": 3})
+    assert project.jobs.wait(60)
+    assert project.jobs.status()["errors"] == []
+    assert project.next_uncertain()["id"] == "even"
+
+
 @pytest.mark.parametrize("suffix", [one for kind in FORMATS.values() if kind.dump for one in kind.suffixes])
 def test_every_format_keeps_the_beats_within_a_millisecond(project, tmp_path, suffix):
     project.edit("even", "verify", {"start_s": 0, "end_s": 20})

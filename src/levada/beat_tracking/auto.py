@@ -328,9 +328,10 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     spans : sequence of Span
     """
     holds = _hold_on_others(patterns, base, spans)
-    choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
+    one = len({span.track.content_hash for span in spans}) == 1
+    choice = Choice("patterns, or the base where they do not fit", {}, "so that other music keeps its beats")
     return _fused(
-        patterns, base, 0.0, choice,
+        patterns, base, WEIGHT_ONE if one else 0.0, choice,
         spans=spans, own_score=_own_score(patterns, spans), least_certainty=0.0 if holds else CERTAIN, proven=holds,
     )  # fmt: skip
 

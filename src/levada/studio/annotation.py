@@ -291,9 +291,15 @@ def uncertain_bars(annotation: Annotation) -> list[Bar]:
         beats = annotation[first:stop]
         unsure = [1 - _certainty(mark) for mark in beats if not mark.verified]
         if unsure:
-            end_s = annotation[stop].time_s if stop < len(annotation) else beats[-1].time_s
+            end_s = annotation[stop].time_s if stop < len(annotation) else _end_s(annotation)
             found.append(Bar(beats[0].time_s, end_s, sum(unsure) / len(beats)))
     return sorted(found, key=lambda bar: (-bar.uncertainty, bar.start_s))
+
+
+def _end_s(annotation: Annotation) -> float:
+    """Return when the beat after the last one would be."""
+    *_, before, last = (None, *annotation) if len(annotation) == 1 else annotation
+    return last.time_s if before is None else 2 * last.time_s - before.time_s
 
 
 def beats_a_bar(annotation: Annotation) -> int:

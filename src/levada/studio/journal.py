@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 VERSION = 1
 CORRECTIONS = ("tap", "move", "insert", "delete")
+LEAST_RIGHT = 2
+"""Stretches in a row that were right before a recording is called done."""
 FIRST = ("labels", "model")
 """Kinds of the first row of an annotation, which cannot be undone."""
 
@@ -192,6 +194,32 @@ class Journal:
             elif kind in CORRECTIONS:
                 counts[-1][1] += 1
         return [(right + wrong, right / (right + wrong) if right + wrong else 1.0) for right, wrong in counts]
+
+    def checked(self, recording: str, annotator: str) -> tuple[int, bool]:
+        """Count the stretches that were verified as they were since any other edit, and say if that is enough.
+
+        Two are, or one more than there were stretches with corrections. The first of all does not count where a
+        person began by verifying it, as it was not the least certain one.
+
+        Returns
+        -------
+        count : int
+        is_enough : bool
+        """
+        with self._lock, self._wrap():
+            done = set(self.state(recording, annotator).done)
+            query = "SELECT id, kind FROM edits WHERE recording=? AND annotator=? ORDER BY id"
+            kinds = [kind for row, kind in self._connection.execute(query, (recording, annotator)) if row in done]
+        right, wrong, is_corrected, has_begun = 0, 0, False, False
+        for kind in kinds:
+            if kind != "verify":
+                right, is_corrected = 0, (is_corrected or kind in CORRECTIONS) and kind != "learn"
+                has_begun = has_begun or kind == "tap"
+            elif is_corrected:
+                wrong, is_corrected, has_begun = wrong + has_begun, False, True
+            else:
+                right, has_begun = right + has_begun, True
+        return right, right >= max(LEAST_RIGHT, wrong + 1)
 
     def read(self, name: str) -> Any:
         """Return a fact of the project by its name; None where there is none."""

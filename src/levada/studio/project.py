@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,10 +23,12 @@ from levada.beat_tracking.tracker import BeatTracker, provenance
 from levada.data import Track, load_corpus
 from levada.errors import InputError, check_number
 from levada.io import audio
+from levada.io.beats import Beats
 from levada.io.files import is_on_network, lock_folder
 from levada.io.formats import FORMATS, write_beats
 from levada.studio import decoding, views
-from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats, uncertain_bars, verified
+from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats, verified
+from levada.studio.checks import LEAST_VERIFIED, Doubt, bars_to_check, doubts
 from levada.studio.decoding import Prepared
 from levada.studio.jobs import Jobs, Progress
 from levada.studio.journal import Journal, State
@@ -146,6 +148,9 @@ class Project:
         self._peaks: OrderedDict[str, views.PeakReader] = OrderedDict()
         self._reader = views.SampleReader()
         self._visited: set[tuple[str, float]] = set()
+        self._doubts: tuple[tuple[Any, ...], list[Doubt]] | None = None
+        self._doubted: set[tuple[Any, ...]] = set()
+        self._others: dict[tuple[str, str], Beats] = {}
         self.proposals: dict[str, Proposal] = {}
         self._base: BeatTracker | None = None
         self._tracker: BeatTracker | None = None
@@ -377,7 +382,10 @@ class Project:
             self.prepared(recording)
         with self._lock:
             after, warnings = self.preview(recording, kind, arguments, annotator=annotator, decode=decode)
-            return self.journal.add(recording, annotator, kind, after, origin=origin), warnings
+            state = self.journal.add(recording, annotator, kind, after, origin=origin)
+        if kind == "verify" and len(verified(state.annotation)) >= LEAST_VERIFIED:
+            self.jobs.add("compare", partial(self._compare, recording, annotator, state.revision), urgent=True)
+        return state, warnings
 
     def preview(
         self, recording: str, kind: str, arguments: Mapping[str, Any], *, annotator: str = ME, decode: bool = False
@@ -401,6 +409,17 @@ class Project:
         with self._keeping:
             is_there = key in self._prepared
         return not is_there and self.track(recording).duration_s > LONG_S
+
+    def _compare(self, recording: str, annotator: str, revision: int, progress: Progress) -> None:
+        """Track a recording by patterns of its verified beats, so that bars which they have otherwise are listened to."""
+        state = self.journal.state(recording, annotator)
+        if state.revision != revision:  # another edit came after it
+            return
+        with suppress(InputError):  # patterns need beats in a row
+            spans = decoding.labelled_spans({recording: (self.tracks[recording], state.annotation)})
+            tracker = decoding.learn(self.base, spans, STRATEGIES[0], progress=progress)
+            after, _ = decoding.analyse(self.prepared(recording, tracker), state.annotation)
+            self._others[recording, annotator] = to_beats(after)
 
     def undo(self, recording: str, annotator: str = ME) -> State:
         """Undo the last edit of a recording."""
@@ -469,6 +488,7 @@ class Project:
             self._tracker = None
             self._visited.clear()
             self.proposals.clear()
+            self._others.clear()
             origin = {"model": f"{number:04d}", "strategy": strategy}
             return self.journal.add(proposal.recording, proposal.annotator, "learn", after, origin=origin)
 
@@ -504,11 +524,14 @@ class Project:
         return self.jobs.add("apply", work, urgent=True)
 
     def next_uncertain(self, annotator: str = ME) -> dict[str, Any] | None:
-        """Return the least certain bar of all recordings that was not visited yet; None where there is none."""
+        """Return the least certain bar of all recordings that was not visited yet; None where there is none.
+
+        Bars that patterns of the verified beats have otherwise come first.
+        """
         bars = [
             (bar, name)
             for name in self.tracks
-            for bar in uncertain_bars(self.journal.state(name, annotator).annotation)
+            for bar in bars_to_check(self.journal.state(name, annotator).annotation, self._others.get((name, annotator)))
         ]
         for bar, name in sorted(bars, key=lambda pair: (-pair[0].uncertainty, pair[1], pair[0].start_s)):
             if (name, round(bar.start_s, 1)) not in self._visited:
@@ -516,6 +539,28 @@ class Project:
                 return {"id": name, "start_s": bar.start_s, "end_s": bar.end_s, "uncertainty": bar.uncertainty}
         self._visited.clear()
         return None
+
+    # What is listened to
+
+    def next_doubt(self, recording: str, annotator: str = ME) -> dict[str, Any] | None:
+        """Return the next verified beats that look wrong and were not visited yet; None where there are none.
+
+        A beat that is moved, or a model that is accepted, makes another one of them.
+        """
+        state, tracker = self.state(recording, annotator), self.tracker
+        key = (recording, annotator, state.revision, tracker.identity)
+        if self._doubts is None or self._doubts[0] != key:
+            found = self.prepared(recording, tracker).analyse()[0].beats
+            self._doubts = (key, doubts(state.annotation, found))
+        left = [
+            (visit, doubt)
+            for doubt in self._doubts[1]
+            if (visit := (recording, annotator, tracker.identity, doubt.reason, round(doubt.time_s, 2))) not in self._doubted
+        ]
+        if not left:
+            return None
+        self._doubted.add(left[0][0])
+        return {**asdict(left[0][1]), "left": len(left) - 1}
 
     # Files
 

@@ -145,8 +145,13 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
     def recording(request: Request) -> str:
         return str(request.query_params.get("id", ""))
 
-    def state_json(name: str, state: State, warnings: list[str] | None = None) -> dict[str, Any]:
+    def state_json(
+        name: str, state: State, warnings: list[str] | None = None, *, annotator: str = ME
+    ) -> dict[str, Any]:
+        right, is_enough = project.journal.checked(name, annotator)
         return {
+            "right": right,
+            "enough": is_enough,
             "id": name,
             "revision": state.revision,
             "beats": [list(mark) for mark in state.annotation],
@@ -176,7 +181,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     def annotation(request: Request, body: dict[str, Any]) -> Any:
         name = recording(request)
-        return state_json(name, project.state(name, who(request, body)))
+        annotator = who(request, body)
+        return state_json(name, project.state(name, annotator), annotator=annotator)
 
     def arguments_of(body: dict[str, Any]) -> dict[str, Any]:
         arguments = body.get("arguments", {})
@@ -204,15 +210,15 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             decode=bool(body.get("decode", False)),
             origin={key: body[key] for key in ("device", "lag_ms") if key in body},
         )
-        return state_json(name, state, warnings)
+        return state_json(name, state, warnings, annotator=who(request, body))
 
     def undone(request: Request, body: dict[str, Any]) -> Any:
-        name = recording(request)
-        return state_json(name, project.undo(name, who(request, body)))
+        name, annotator = recording(request), who(request, body)
+        return state_json(name, project.undo(name, annotator), annotator=annotator)
 
     def redone(request: Request, body: dict[str, Any]) -> Any:
-        name = recording(request)
-        return state_json(name, project.redo(name, who(request, body)))
+        name, annotator = recording(request), who(request, body)
+        return state_json(name, project.redo(name, annotator), annotator=annotator)
 
     def saved(request: Request, body: dict[str, Any]) -> Any:
         suffix, annotator, force = str(body.get("suffix", ".beats")), who(request, body), bool(body.get("force"))
@@ -229,7 +235,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
     def accept(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         proposal = project.proposals.get(str(body.get("strategy", "")))
         state = project.accept(str(body.get("strategy", "")))
-        return state_json("" if proposal is None else proposal.recording, state)
+        assert proposal is not None  # or it was refused
+        return state_json(proposal.recording, state, annotator=proposal.annotator)
 
     def refuse(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         project.refuse()
@@ -254,6 +261,9 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     def next_uncertain(request: Request, body: dict[str, Any]) -> Any:
         return {"bar": project.next_uncertain(who(request, body))}
+
+    def doubt(request: Request, body: dict[str, Any]) -> Any:
+        return {"doubt": project.next_doubt(recording(request), who(request, body))}
 
     def agreement(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         query = request.query_params
@@ -309,7 +319,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "samples": samples}  # fmt: skip
     written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
                "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
-               "next": next_uncertain, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
+               "next": next_uncertain, "doubt": doubt, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
     return Starlette(
         routes=[

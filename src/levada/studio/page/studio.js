@@ -8,8 +8,9 @@ import { choose, current, missing, show, text } from "./strings.js";
 import { Timeline, clock } from "./timeline.js";
 
 const DOUBLE_TAP_S = 0.1;
-const ENOUGH = 16;
-const LEAST = 8;
+const LEAST = 8; // taps to learn from
+const FASTEST = 1.5; // at which the rest is verified
+const LEAD_S = 0.5; // played before a beat that is listened to once more
 const JUDGED = 8; // beats from which a share says something
 const RISE = 0.02;
 const SAMPLES_S = 4;
@@ -21,7 +22,7 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   id: null, annotator: localStorage.getItem("levada-annotator") || "me", project: null, beats: [], pending: [],
-  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, metre: 0, accepted: false, job: null, stems: [], separating: null,
+  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, metre: 0, tapping: false, right: 0, enough: false, accepted: false, job: null, stems: [], separating: null,
 };
 const query = (more = {}) => ({ id: state.id, annotator: state.annotator, ...more });
 
@@ -131,7 +132,7 @@ const queue = new EditQueue({
 function showState(answer) {
   const learnt = new Set(answer.beats.map(([time]) => time.toFixed(3)));
   state.pending = state.pending.filter((one) => !learnt.has(one[0].toFixed(3)) && queue.waiting.length > 1);
-  Object.assign(state, { undo: answer.undo, redo: answer.redo, revision: answer.revision, saved: answer.beats });
+  Object.assign(state, { undo: answer.undo, redo: answer.redo, revision: answer.revision, right: answer.right, enough: answer.enough, saved: answer.beats });
   mergePending();
   if (answer.messages.length) tell(answer.messages.join(" · "));
   if (timeline.selected !== null) {
@@ -163,7 +164,7 @@ const open = guard(async (id, at = 0) => {
   player.halt();
   player.cursor = 0;
   player.loop = timeline.loop = null;
-  Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0, metre: 0 });
+  Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0, metre: 0, tapping: false, right: 0, enough: false });
   $("metre").value = "";
   localStorage.setItem("levada-recording", id);
   blocks.clear();
@@ -247,6 +248,7 @@ function tap(position = 0, pageTime = performance.now()) {
   const time = player.playing ? player.placeAt(player.clockAt(pageTime) - state.lag / 1000) : here();
   const same = state.pending.find((one) => Math.abs(one[0] - time) <= DOUBLE_TAP_S);
   if (!same) { state.pending.push([time, position, true, null, null]); mergePending(); }
+  state.tapping = true;
   edit("tap", { time_s: Math.max(0, time), position });
   $("tap").classList.add("primary");
   setTimeout(() => $("tap").classList.remove("primary"), 90);
@@ -342,7 +344,7 @@ function toggleLoop() {
 }
 
 function setSpeed(speed) {
-  player.speed = Math.min(1, Math.max(0.5, Math.round(speed * 20) / 20));
+  player.speed = Math.min(FASTEST, Math.max(0.5, Math.round(speed * 20) / 20));
   $("speed").textContent = player.speed.toFixed(2);
   $("speed-range").value = player.speed;
   player.restart();
@@ -437,6 +439,35 @@ const nextUncertain = guard(async () => {
   select(nearest(bar.start_s)?.[0] ?? null);
 });
 
+// Verified beats that look wrong, one after the other, for one more listen.
+const nextDoubt = guard(async () => {
+  await queue.send();
+  const { doubt } = await write("doubt", query(), { annotator: state.annotator });
+  if (!doubt) { tell(text("noDoubts"), true); return; }
+  player.pause();
+  const span = Math.max(6, 3 * (doubt.end_s - doubt.start_s));
+  timeline.setView(doubt.time_s - span / 2, doubt.time_s + span / 2);
+  player.seek(Math.max(0, doubt.start_s - LEAD_S));
+  state.listenedFrom = doubt.start_s;
+  timeline.selected = nearest(doubt.time_s)?.[0] ?? null;
+  tell(text(`doubt_${doubt.reason}`, { left: doubt.left }), true);
+  await player.play();
+  showTransport();
+});
+
+// What nobody has verified, faster: one listen, and V.
+const playRest = guard(async () => {
+  const open = state.beats.filter((one) => !one[2]);
+  const first = open.find((one) => one[0] >= here() - 0.01) ?? open[0];
+  if (!first) { tell(text("nothingLeft"), true); return; }
+  setSpeed(FASTEST);
+  player.seek(Math.max(0, first[0] - LEAD_S));
+  state.listenedFrom = first[0];
+  timeline.selected = null;
+  if (!player.playing) await player.play();
+  showTransport();
+});
+
 // ---- what is shown around it
 
 // Beats a bar: of the bars that a person has verified, or else of all.
@@ -475,11 +506,14 @@ function showNext() {
   if (!state.revision) next = "nextWait";
   else if (state.shown) next = "nextProposal";
   else if (!sure.length) next = "nextCalibrate";
+  else if (state.enough) next = "nextEnough";
   else if (state.accepted) next = labelled().length < Math.min(3, state.project.recordings.length) ? "nextMore" : "nextDone";
-  else if (sure.length < LEAST || (sure.length < ENOUGH && !sure.some((one) => one[1] === 1))) next = "nextTap";
+  else if (!state.tapping) next = "nextCheck";
+  else if (sure.length < LEAST) next = "nextTap";
   else if (!sure.some((one) => one[1] === 1)) next = "nextDownbeat";
   else next = "nextLearn";
-  const message = text(next, { n: sure.length, metre: shownMetre(), done: state.analysed ? `${Math.round(100 * state.analysed)} %` : "…" });
+  const n = next === "nextEnough" ? state.right : sure.length;
+  const message = text(next, { n, enough: LEAST, metre: shownMetre(), done: state.analysed ? `${Math.round(100 * state.analysed)} %` : "…" });
   if ($("next").textContent !== message) $("next").textContent = message;
 }
 
@@ -676,7 +710,7 @@ const compare = guard(async () => {
 const KEYS = [
   ["Space Esc", "key_space"], ["T 1–9", "key_tap"], ["← →", "key_arrows"], ["Alt← Alt→", "key_nudge"], ["M", "key_move"], ["Del I", "key_delete"],
   ["O", "key_offbeat"], ["H D", "key_half"], ["B", "key_downbeat"], ["V", "key_verify"], ["L", "key_loop"], ["[ ]", "key_speed"],
-  ["C", "key_clicks"], ["+ −", "key_zoom"], ["N", "uncertain"], ["Enter", "key_learn"], ["Ctrl+Z Ctrl+Y Ctrl+S", "key_undo"],
+  ["C", "key_clicks"], ["+ −", "key_zoom"], ["N", "uncertain"], ["R", "key_again"], ["F", "key_rest"], ["Enter", "key_learn"], ["Ctrl+Z Ctrl+Y Ctrl+S", "key_undo"],
 ];
 
 function openKeys() {
@@ -699,7 +733,7 @@ const actions = {
   " ": () => toggle(), Escape: () => (state.shown && !player.playing ? refuse() : stop()), Enter: () => (state.shown ? accept() : learn()),
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), m: edits.moveHere, Delete: edits.delete, Backspace: edits.delete, i: edits.insert, o: edits.offbeat,
   h: edits.half, d: edits.double, b: edits.downbeat, v: edits.verify, l: toggleLoop, "[": () => setSpeed(player.speed - 0.05), "]": () => setSpeed(player.speed + 0.05),
-  c: cycleClicks, n: () => nextUncertain(), "+": () => timeline.zoom(0.7), "=": () => timeline.zoom(0.7), "-": () => timeline.zoom(1 / 0.7), "?": openKeys,
+  c: cycleClicks, n: () => nextUncertain(), r: () => nextDoubt(), f: () => playRest(), "+": () => timeline.zoom(0.7), "=": () => timeline.zoom(0.7), "-": () => timeline.zoom(1 / 0.7), "?": openKeys,
 };
 
 const PREVIEWED = { o: "offbeat", h: "half", d: "double", b: "downbeat" }; // they act when the key is let go
@@ -755,6 +789,8 @@ pressed("loop", toggleLoop);
 pressed("undo", undo);
 pressed("redo", redo);
 pressed("uncertain", nextUncertain);
+pressed("again", nextDoubt);
+pressed("rest", playRest);
 pressed("apply", apply);
 pressed("accept", accept);
 pressed("refuse", refuse);
