@@ -21,6 +21,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,9 @@ class Annotator:
         tried = [self._counted(_pressed(work.annotation, kinds), len(kinds), start_s, end_s) for kinds in KEYS]
         wrong, keys, annotation = min(tried, key=lambda one: (one[0] + one[1], one[1]))
         if wrong <= FEW_EDITS:
-            work = replace(work, annotation=annotation, actions=work.actions + keys, seconds=work.seconds + KEY_S * keys)
+            work = replace(
+                work, annotation=annotation, actions=work.actions + keys, seconds=work.seconds + KEY_S * keys
+            )
             if not wrong + keys:  # what was listened to is verified
                 work = replace(work, seconds=work.seconds - (end_s - start_s))
             return self.correct(work, start_s, end_s)
@@ -176,9 +179,7 @@ class Annotator:
         seconds = work.seconds + CALIBRATION_S + end_s - start_s
         return replace(work, annotation=annotation, actions=work.actions + len(taps), seconds=seconds)
 
-    def _counted(
-        self, annotation: Annotation, keys: int, start_s: float, end_s: float
-    ) -> tuple[int, int, Annotation]:
+    def _counted(self, annotation: Annotation, keys: int, start_s: float, end_s: float) -> tuple[int, int, Annotation]:
         """Say where the bar begins, if most positions are wrong; returns what is wrong then, keys, and the beats."""
         if self._wrong_positions(annotation, start_s, end_s) > 1:
             ones = self.truth.downbeats_s
@@ -244,9 +245,10 @@ class Annotator:
             else:
                 spans.append([doubt.start_s, doubt.end_s])
         for start_s, end_s in spans:
-            again = [mark._replace(verified=False) if start_s <= mark.time_s < end_s + 2 * NEAR_S else mark for mark in marks]
+            end_s += 2 * NEAR_S
+            again = [mark._replace(verified=mark.verified and not start_s <= mark.time_s < end_s) for mark in marks]
             seconds = work.seconds + LEAD_S
-            work = self.correct(replace(work, annotation=tuple(again), seconds=seconds), start_s, end_s + 2 * NEAR_S)
+            work = self.correct(replace(work, annotation=tuple(again), seconds=seconds), start_s, end_s)
             marks = [*work.annotation]
         return work
 
@@ -263,13 +265,14 @@ def annotate(
         every = annotator.tap(truth)
         yield method, replace(annotator.review(Work(every)), actions=len(every), seconds=CALIBRATION_S + length_s), {}
         return
-    prepared = decoding.prepare(base, track.audio, duration_s=length_s)
+    prepared = _prepared_once(base, track.audio, length_s)
     if method == "guided":
         model = [prepared]
 
         def learn(work: Work) -> Work:
             labels = decoding.labelled_spans({track.id: (track, work.annotation)})
-            model.append(decoding.prepare(decoding.learn(base, labels, "bayes", seed=seed), track.audio, duration_s=length_s))
+            learnt = decoding.learn(base, labels, "bayes", seed=seed)
+            model.append(decoding.prepare(learnt, track.audio, duration_s=length_s))
             annotation = decoding.analyse(model[-1], work.annotation)[0]
             return replace(
                 work, annotation=annotation, actions=work.actions + 2, seconds=work.seconds + 2 * KEY_S + WAIT_S
@@ -293,6 +296,11 @@ def annotate(
         tapped = replace(tapped, actions=TAPS + 2, seconds=tapped.seconds + 2 * KEY_S + PROPOSAL_S)
     start = replace(tapped, annotation=decoding.analyse(prepared, taps)[0])
     yield method, annotator.review(start), _on_others(tracker, others)
+
+
+@lru_cache(maxsize=4)
+def _prepared_once(tracker: levada.BeatTracker, path: Path, duration_s: float) -> decoding.Prepared:
+    return decoding.prepare(tracker, path, duration_s=duration_s)
 
 
 def _pressed(annotation: Annotation, kinds: Iterable[str]) -> Annotation:

@@ -42,9 +42,9 @@ def test_a_missing_beat_and_one_too_many_are_found():
     assert (missing.reason, missing.time_s) == ("missing", pytest.approx(5.0))
     assert (missing.start_s, missing.end_s) == (4.5, 5.5)
     extra = Mark(5.25, 1, verified=True)
-    found = doubts(tuple([*marks[:10], extra, *marks[10:]]))
+    found = doubts((*marks[:10], extra, *marks[10:]))
     assert any(one.start_s <= 5.25 <= one.end_s for one in found)
-    assert all(4.4 <= one.start_s and one.end_s <= 6.1 for one in found)
+    assert all(one.start_s >= 4.4 and one.end_s <= 6.1 for one in found)
 
 
 def test_the_gap_between_two_tapped_places_is_no_missing_beat():
@@ -62,7 +62,7 @@ def test_what_a_model_has_elsewhere_or_counts_otherwise_is_found_where_it_has_th
     marks = verified_beats()
     last = marks[-1]._replace(time_s=marks[-1].time_s + 0.09)  # it has no neighbour after it
     other = marks[5]._replace(position=4)
-    given = tuple([*marks[:5], other, *marks[6:-1], last])
+    given = (*marks[:5], other, *marks[6:-1], last)
     found = doubts(given, to_beats(verified_beats()))
     assert [(one.time_s, one.reason) for one in found] == [(other.time_s, "position"), (last.time_s, "model")]
     assert doubts(given) == []

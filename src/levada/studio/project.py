@@ -411,7 +411,7 @@ class Project:
         return not is_there and self.track(recording).duration_s > LONG_S
 
     def _compare(self, recording: str, annotator: str, revision: int, progress: Progress) -> None:
-        """Track a recording by patterns of its verified beats, so that bars which they have otherwise are listened to."""
+        """Track a recording by patterns of its verified beats: bars that they have otherwise are listened to."""
         state = self.journal.state(recording, annotator)
         if state.revision != revision:  # another edit came after it
             return
@@ -531,7 +531,9 @@ class Project:
         bars = [
             (bar, name)
             for name in self.tracks
-            for bar in bars_to_check(self.journal.state(name, annotator).annotation, self._others.get((name, annotator)))
+            for bar in bars_to_check(
+                self.journal.state(name, annotator).annotation, self._others.get((name, annotator))
+            )
         ]
         for bar, name in sorted(bars, key=lambda pair: (-pair[0].uncertainty, pair[1], pair[0].start_s)):
             if (name, round(bar.start_s, 1)) not in self._visited:
@@ -552,15 +554,12 @@ class Project:
         if self._doubts is None or self._doubts[0] != key:
             found = self.prepared(recording, tracker).analyse()[0].beats
             self._doubts = (key, doubts(state.annotation, found))
-        left = [
-            (visit, doubt)
-            for doubt in self._doubts[1]
-            if (visit := (recording, annotator, tracker.identity, doubt.reason, round(doubt.time_s, 2))) not in self._doubted
-        ]
+        visits = {(*key[:2], key[3], doubt.reason, round(doubt.time_s, 2)): doubt for doubt in self._doubts[1]}
+        left = [visit for visit in visits if visit not in self._doubted]
         if not left:
             return None
-        self._doubted.add(left[0][0])
-        return {**asdict(left[0][1]), "left": len(left) - 1}
+        self._doubted.add(left[0])
+        return {**asdict(visits[left[0]]), "left": len(left) - 1}
 
     # Files
 

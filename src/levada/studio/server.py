@@ -319,7 +319,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "samples": samples}  # fmt: skip
     written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
                "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
-               "next": next_uncertain, "doubt": doubt, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
+               "next": next_uncertain, "doubt": doubt, "calibrate": calibrate,
+               "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
     return Starlette(
         routes=[
