@@ -460,6 +460,17 @@ class TestPatternsOrBase:
         assert fused.least_certainty > 0.5
         assert not fused.proven
 
+    @pytest.mark.parametrize(("base_score", "is_kept"), [(0.9, True), (0.52, False), (0.1, False)])
+    def test_of_one_recording_the_base_stays_where_it_is_better_on_held_out_labels(
+        self, spans, monkeypatch, base_score, is_kept
+    ):
+        monkeypatch.setattr(auto, "_held_out", lambda tracker, _: 0.5 if hasattr(tracker, "patterns") else base_score)
+        chosen = auto.patterns_or_base(self.learnt(spans[:1]), base_weights("base"), spans[:1])
+        assert isinstance(chosen, Fusion) == (not is_kept)
+        if isinstance(chosen, Fusion):
+            assert chosen.weight == auto.WEIGHT_ONE
+        assert chosen.card.trained_on.keys() >= {spans[0].track.content_hash}
+
     @pytest.mark.parametrize(("base_score", "holds"), [(0.9, False), (0.1, True)])
     def test_labels_of_one_recording_count_more_where_the_base_fails(self, spans, monkeypatch, base_score, holds):
         monkeypatch.setattr(auto, "_held_out", lambda *_: base_score)

@@ -313,12 +313,14 @@ def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
     return replace(base, card=choice.on(card), training={**base.training, **_facts(choice, spans)})
 
 
-def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> Fusion:
+def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> Weights | Fusion:
     """Return patterns that recordings which they do not fit replace by the base.
 
     How well they must fit depends on whether patterns of some of the recordings score clearly better on another one
     than the base does, or, with labels of one recording alone, whether the base fails on these. If so they must explain
     a recording better than its beats; if not, they must be certain of positions, at a tempo near that of the labels.
+    Labels of one recording alone have the base beside the patterns, and keep it as it is where it is clearly better on
+    the half of the labels that patterns were not learnt from.
 
     Parameters
     ----------
@@ -327,13 +329,30 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     base : Weights
     spans : sequence of Span
     """
-    holds = _hold_on_others(patterns, base, spans)
     one = len({span.track.content_hash for span in spans}) == 1
+    if one and _base_is_better(patterns, base, spans):
+        return _kept(base, spans, Choice("base", {}, "patterns of half of the labels are worse on the other half"))
+    holds = _hold_on_others(patterns, base, spans)
     choice = Choice("patterns, or the base where they do not fit", {}, "so that other music keeps its beats")
     return _fused(
         patterns, base, WEIGHT_ONE if one else 0.0, choice,
         spans=spans, own_score=_own_score(patterns, spans), least_certainty=0.0 if holds else CERTAIN, proven=holds,
     )  # fmt: skip
+
+
+def _base_is_better(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
+    """Whether the base scores clearly better on each half of the labels than patterns of the other, in the mean."""
+    halves, alone = halves_of(spans), tracker_of_weights(base, name="")
+    if halves is None:
+        return False
+    losses = list[float]()
+    for learnt_from, held_out in (halves, halves[::-1]):
+        try:
+            half = PatternTracker(train(learnt_from, settings=patterns.settings), "", network=alone, weight=WEIGHT_ONE)
+        except InputError:
+            return False
+        losses += [_held_out(alone, span) - _held_out(half, span) for span in held_out]
+    return float(np.mean(losses)) > BETTER
 
 
 def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
