@@ -42,6 +42,8 @@ KEPT_PREPARED = 4
 LONG_S = 600.0
 """Recordings whose edits do not wait for an analysis; of shorter ones it takes seconds."""
 LEAST_LABELS = 4
+LONGEST_COMPARED_S = 900.0
+"""Length up to which patterns are learnt behind every verified stretch: a longer recording takes too long."""
 ME = "me"
 STRATEGIES = ("bayes", "auto")
 """What is learnt at once, and what follows behind it."""
@@ -383,7 +385,8 @@ class Project:
         with self._lock:
             after, warnings = self.preview(recording, kind, arguments, annotator=annotator, decode=decode)
             state = self.journal.add(recording, annotator, kind, after, origin=origin)
-        if kind == "verify" and len(verified(state.annotation)) >= LEAST_VERIFIED:
+        is_short = self.track(recording).duration_s <= LONGEST_COMPARED_S
+        if kind == "verify" and is_short and len(verified(state.annotation)) >= LEAST_VERIFIED:
             self.jobs.add("compare", partial(self._compare, recording, annotator, state.revision), urgent=True)
         return state, warnings
 
