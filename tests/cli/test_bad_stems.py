@@ -103,3 +103,20 @@ class TestMessages:
         assert code == 2
         assert "candombe does not know cuica: it can separate" in said
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("is_sum", [True, False])
+    def test_adapt_says_where_the_mixture_is_not_the_sum(self, songs, levada, tmp_path, is_sum):
+        noise = np.random.default_rng(2).normal(0, 0.2, STEMS["surdo"].shape).astype(np.float32)
+        folder = songs() if is_sum else songs(mixture=noise)
+        code, _, said = levada("adapt", folder, "--labels", "stems", "--strategy", "nmf", "-o", tmp_path / "model")
+        assert code == 0, said
+        assert ("mixture.wav: is not the sum of its stems" in said) != is_sum
+
+    def test_adapt_refuses_one_recording_as_two_stems(self, songs, levada, tmp_path):
+        folder = songs(caixa=STEMS["surdo"], mixture=None)
+        code, _, said = levada("adapt", folder, "--labels", "stems", "--strategy", "nmf", "-o", tmp_path / "model")
+        assert code == 2
+        assert "is the same recording as" in said
+        assert "caixa.wav" in said
+        assert "surdo.wav" in said
+        assert not (tmp_path / "model").exists()

@@ -105,6 +105,8 @@ def adapt(
         opened = corpora.load(corpus, labels=kind, convention=convention)
         stems = opened.labels == "stems"
         spans, test = corpora.divide(opened if stems else corpora.without_errors(opened), minutes, rng)
+        if stems:
+            corpora.check_stems(opened, spans)
     if stems and prior is not None:
         raise InputError("--prior is for labels of beats, and this corpus has stems", path=corpus)
     tracks = {span.track.id for span in spans}

@@ -11,9 +11,9 @@ from levada.cli import terminal
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.data import Corpus, Problem, Split, Track
+    from levada.data import Corpus, Multitrack, Problem, Split, Track
 
-__all__ = ["divide", "load", "print_notes", "split", "without_errors"]
+__all__ = ["check_stems", "divide", "load", "print_notes", "split", "without_errors"]
 
 MIRDATA = "mirdata:"
 
@@ -112,6 +112,24 @@ def without_errors(corpus: Corpus[Track]) -> Corpus[Track]:
     for problem in errors:
         terminal.info(f"left out: {problem}")
     return replace(corpus, tracks=tuple(tracks))
+
+
+def check_stems(corpus: Corpus[Multitrack], spans: Iterable[Any]) -> None:
+    """Print the warnings about the songs that are learnt from.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or one recording is the stem of two instruments.
+    """
+    from levada.data import check
+
+    songs = {span.track.id: span.track for span in spans}
+    problems = check(replace(corpus, tracks=tuple(songs.values()), notes=())).problems
+    for problem in problems:
+        if problem.severity == "error":
+            raise InputError(problem.message, path=problem.path, line=problem.line)
+    _print(problem for problem in problems if problem.severity == "warning")
 
 
 def print_notes(tracks: Iterable[Track]) -> None:
