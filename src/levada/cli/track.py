@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["track"]
 
+MOST_PIECES = 20  # that are listed, one in a line
 MOST_STRETCHES = 5
 BESIDE = {"base": "latin", "latin": "base"}
 """The model that a folder is compared with by default."""
@@ -180,8 +181,10 @@ def track(
     if len(beats) and analysis.no_pulse and not as_json:
         terminal.info(f"{recording}: no beats {_stretches(analysis.no_pulse)}")
     if len(analysis.pieces) > 1 and not as_json:
-        for number, piece in enumerate(analysis.pieces, start=1):
+        for number, piece in enumerate(analysis.pieces[:MOST_PIECES], start=1):
             terminal.info(f"piece {number}: {piece}")
+        if (more := len(analysis.pieces) - MOST_PIECES) > 0:
+            terminal.info(f"and {terminal.count(more, 'more piece')}; --json lists all")
 
 
 def _stretches(stretches: Sequence[tuple[float, float]]) -> str:
