@@ -50,7 +50,7 @@ def reader(tmp_path):
 
 
 def _struck(folder):
-    """Songs of two drums, each at its own pace, with stems; solos of them; and a recording of both."""
+    """Songs of two drums, each at its own pace, with stems; solos and one-shots of them; and a recording of both."""
     songs = [*((folder / "my-stems", n, 50.0) for n in range(3)), *((folder / "more-stems", n, 20.0) for n in (3, 4))]
     for stems, number, length_s in songs:
         (stems / f"roda-{number}").mkdir(parents=True)
@@ -62,6 +62,9 @@ def _struck(folder):
         audio.write(folder / "my-solos" / f"{name}.wav", _drum(name, pace, 12.0)[None], rate=DRUM_RATE)
         times = np.arange(0.0, 11.8, 0.5 * pace / (1.0 if "surdo" in name else 0.25))
         write_beats(folder / "my-solos" / f"{name}.beats", Beats(times, np.arange(len(times)) % 2 + 1))
+    (folder / "my-drums").mkdir()
+    for stroke, name in (("bass", "surdo"), ("slap", "tamborim")):
+        audio.write(folder / "my-drums" / f"cajón-{stroke}.wav", _drum(name, 1.0, 0.4)[None], rate=DRUM_RATE)
     roda = _drum("surdo", 0.8, 6.0), _drum("tamborim", 0.3, 6.0)
     audio.write(folder / "roda.wav", np.stack([roda[0] + 0.5 * roda[1], roda[0] + roda[1]]), rate=DRUM_RATE)
 

@@ -524,4 +524,4 @@ class TestBeforeTheWork:
 
         monkeypatch.setattr(Path, "touch", touch)
         for arguments in (("track", song, "-o"), ("adapt", tmp_path, "-o"), ("evaluate", tmp_path, "-o")):
-            assert "this disk can only be read" in refused(*arguments, tmp_path / "x.beats")
+            assert "its disk can only be read" in refused(*arguments, tmp_path / "x.beats")

@@ -21,7 +21,7 @@ ASIDE = frozenset(
             "separation/pretraining",
             "models/pretraining",
         ),
-        *("synth/composition", "synth/songs", "synth/arrangement", "separation/remix"),
+        *("synth/composition", "synth/songs", "synth/arrangement"),
     ]
 )
 """What cannot change the result of a run: a test follows all imports from `experiments.runner` and
