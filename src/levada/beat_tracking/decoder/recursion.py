@@ -50,6 +50,7 @@ WINDOW_BEATS = 8  # longest beats in the window of scores that are computed and 
 AT_ONCE = 100_000  # sums that are compared in one array
 MOST_POSITIONS = 16  # of which all changes are computed, although most are impossible
 HIGHEST = 1e80  # probabilities are scaled where they are all lower than its inverse, or one is higher
+TOO_SMALL = -600.0  # logarithm of a probability that may be lost beside 1
 LOWEST = -450.0  # logarithm of what is possible as a whole beside what is likely up to a frame, and after it
 
 
@@ -507,12 +508,33 @@ def _log_sums(scores: Floats) -> Floats:
 
 
 def _sum_product(scores: Floats, factors: Floats) -> Floats:
-    """Multiply probabilities given as logarithms; every column has its own scale, so that none underflows."""
+    """Multiply probabilities given as logarithms.
+
+    Every column has its own scale. What is too small beside the highest score of its column is summed once more where
+    that one does not lead: it may be all there is.
+    """
     scale = np.maximum.reduce(scores, initial=NEVER)
     scale[scale == NEVER] = 0
     with np.errstate(divide="ignore"):
         result: Floats = np.log(factors.T @ np.exp(scores - scale))
+        small = ((scores < scale + TOO_SMALL) & (scores > NEVER)).any(axis=0)
+        small &= (result < TOO_SMALL).any(axis=0)
+        if small.any():
+            result[:, small] = _log_product(scores[:, small], np.log(factors)) - scale[small]
     result += scale
+    return result
+
+
+def _log_product(scores: Floats, weights: Floats) -> Floats:
+    """Multiply probabilities given as logarithms, whatever their sizes."""
+    (n, m), columns = weights.shape, scores.shape[1]
+    result = np.empty((m, columns))
+    size = max(1, AT_ONCE // (n * m))
+    for part in (slice(first, first + size) for first in range(0, columns, size)):
+        terms = scores[:, None, part] + weights[..., None]
+        top = np.maximum.reduce(terms, initial=NEVER)
+        top[top == NEVER] = 0
+        result[:, part] = np.log(np.exp(terms - top).sum(axis=0)) + top
     return result
 
 
