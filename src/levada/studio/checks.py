@@ -8,8 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from levada.io.beats import Beats
-from levada.studio.annotation import Annotation, Bar, Mark, uncertain_bars, verified
+from levada.io.beats import Beats, nearest
+from levada.studio.annotation import Annotation, Bar, uncertain_bars, verified
 
 __all__ = ["LEAST_VERIFIED", "Doubt", "bars_to_check", "doubts"]
 
@@ -146,23 +146,22 @@ def _against(annotation: Annotation, usual: list[float], found: Beats) -> dict[i
     if len(sure) < LEAST_VERIFIED or not len(found):
         return {}
 
-    def nearest(time_s: float) -> int:
-        return int(np.abs(found.times_s - time_s).argmin())
-
-    def has(mark: Mark) -> bool:
-        return abs(float(found.times_s[nearest(mark.time_s)]) - mark.time_s) <= NEAR_S
-
-    if sum(map(has, sure)) < AGREES * len(sure):
+    times_s = np.array([mark.time_s for mark in annotation])
+    there = nearest(times_s, found.times_s)
+    has = np.abs(found.times_s[there] - times_s) <= NEAR_S
+    is_sure = np.array([mark.verified for mark in annotation])
+    if has[is_sure].sum() < AGREES * len(sure):
         return {}
     places = dict[int, tuple[float, str]]()
-    counted = [mark for mark in sure if has(mark) and mark.position]
-    same = [mark for mark in counted if found.positions[nearest(mark.time_s)] == mark.position]
+    positions = np.array([mark.position for mark in annotation])
+    counted = is_sure & has & (positions > 0)
+    same = counted & (found.positions[there] == positions)
     for i, mark in enumerate(annotation):
         if not mark.verified:
             continue
-        if not has(mark):
+        if not has[i]:
             places[i] = (mark.time_s, "model")
-        elif mark in counted and mark not in same and len(same) >= AGREES * len(counted):
+        elif counted[i] and not same[i] and same.sum() >= AGREES * counted.sum():
             places[i] = (mark.time_s, "position")
     for i, (before, after) in enumerate(pairwise(annotation)):
         if not (before.verified and after.verified) or after.time_s - before.time_s > GAP * usual[i]:
