@@ -42,7 +42,7 @@ from levada.studio.annotation import (
     uncertain_bars,
     verified,
 )
-from levada.studio.checks import LEAST_VERIFIED, bars_to_check, doubts
+from levada.studio.checks import LEAST_VERIFIED, bars_to_check, suspects
 from levada.studio.journal import LEAST_RIGHT
 
 TRADITIONS = ("candombe", "samba-enredo", "son")
@@ -239,11 +239,11 @@ class Annotator:
         """Listen once more to verified beats that look wrong, and correct what is noticed."""
         marks = [*work.annotation]
         spans = list[list[float]]()
-        for doubt in doubts(work.annotation, found):
-            if spans and doubt.start_s <= spans[-1][1]:
-                spans[-1][1] = doubt.end_s
+        for suspect in suspects(work.annotation, found):
+            if spans and suspect.start_s <= spans[-1][1]:
+                spans[-1][1] = suspect.end_s
             else:
-                spans.append([doubt.start_s, doubt.end_s])
+                spans.append([suspect.start_s, suspect.end_s])
         for start_s, end_s in spans:
             end_s += 2 * NEAR_S
             again = [mark._replace(verified=mark.verified and not start_s <= mark.time_s < end_s) for mark in marks]

@@ -136,23 +136,23 @@ def test_the_next_bar_is_the_least_certain_one_anywhere(project):
 
 def test_a_verified_beat_that_looks_wrong_is_played_once_more(project, recordings):
     right = recordings[1]["even"]
-    assert project.next_doubt("even") is None  # nothing is verified
+    assert project.next_suspect("even") is None  # nothing is verified
     project.edit("even", "verify", {"start_s": 0, "end_s": 20})
-    assert project.next_doubt("even") is None
+    assert project.next_suspect("even") is None
     one = verified(project.state("even").annotation)[12]
     project.edit("even", "move", {"time_s": one.time_s, "to_s": one.time_s + 0.15})
-    found = project.next_doubt("even")
+    found = project.next_suspect("even")
     assert found["time_s"] == pytest.approx(right.times_s[12] + 0.15, abs=0.02)
     assert found["start_s"] < right.times_s[12] < found["end_s"]
-    assert project.next_doubt("even") is None  # it was visited
-    assert project.next_doubt("even", "bea") is None
+    assert project.next_suspect("even") is None  # it was visited
+    assert project.next_suspect("even", "bea") is None
     gone = verified(project.state("even").annotation)[20]
     project.edit("even", "delete", {"time_s": gone.time_s})
-    missing = project.next_doubt("even")
+    missing = project.next_suspect("even")
     assert (missing["reason"], missing["left"]) == ("missing", 0)
     assert missing["time_s"] == pytest.approx(gone.time_s, abs=0.02)
     with pytest.raises(InputError, match="no recording"):
-        project.next_doubt("odd")
+        project.next_suspect("odd")
 
 
 def test_after_verifying_bars_that_patterns_have_otherwise_come_first(project):

@@ -113,11 +113,11 @@ def test_a_recording_is_opened_drawn_played_edited_and_saved(client, recordings)
     assert (recordings[0] / "even.csv").is_file()
     assert get("status").json()["revision"] > 0
     assert post("next", {})["bar"]["id"] == "even"
-    assert post("doubt", {}) == {"doubt": None}
+    assert post("suspect", {}) == {"suspect": None}
     one = edited["beats"][3]
     moved = post("edit", {"kind": "move", "arguments": {"time_s": one[0], "to_s": one[0] + 0.12}})
     assert (edited["right"], moved["right"], moved["enough"]) == (0, 0, False)
-    assert post("doubt", {})["doubt"]["time_s"] == pytest.approx(one[0] + 0.12)
+    assert post("suspect", {})["suspect"]["time_s"] == pytest.approx(one[0] + 0.12)
     assert post("edit", {"kind": "verify", "arguments": {"start_s": 4, "end_s": 6}})["right"] == 0  # it was corrected
 
 
@@ -130,7 +130,7 @@ def test_a_recording_is_opened_drawn_played_edited_and_saved(client, recordings)
         ("edit", {"kind": "tap", "arguments": {"time_s": 1}, "annotator": "../me"}, "letters, digits"),
         ("save", {"suffix": "/../../x.beats"}, "no format"),
         ("accept", {"strategy": "auto"}, "no such proposal"),
-        ("doubt", {"annotator": "../me"}, "letters, digits"),
+        ("suspect", {"annotator": "../me"}, "letters, digits"),
         ("calibrate", {"device": "x"}, "the request has no 'lag_ms'"),
         ("calibrate", {"lag_ms": [1], "spread_ms": 2}, "float"),
         ("calibrate", {"device": "x", "lag_ms": 1e9, "spread_ms": 1}, "cannot be right"),

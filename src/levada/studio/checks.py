@@ -11,7 +11,7 @@ import numpy as np
 from levada.io.beats import Beats, nearest
 from levada.studio.annotation import Annotation, Bar, uncertain_bars, verified
 
-__all__ = ["LEAST_VERIFIED", "Doubt", "bars_to_check", "doubts"]
+__all__ = ["LEAST_VERIFIED", "Suspect", "bars_to_check", "suspects"]
 
 NEAR_S = 0.07
 """A beat is that of the model within this: the tolerance of the F-measure."""
@@ -24,20 +24,20 @@ APART = 0.4
 AROUND = 4
 """Intervals on either side that one is compared with."""
 AGREES = 0.8
-"""Share of the verified beats that a model must have for the others to be in doubt."""
+"""Share of the verified beats that a model must have for the others to be suspect."""
 LEAST_VERIFIED = 8
 SURE = 0.5
 """Confidence of a beat of the model that nobody has placed."""
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Suspect:
     """A place where verified beats look wrong.
 
     Parameters
     ----------
     time_s : float
-        Of the beat that is in doubt, or between two beats where one may be missing.
+        Of the beat that is suspect, or between two beats where one may be missing.
     start_s, end_s : float
         What to listen to: from the beat before to the beat after it.
     reason : {"uneven", "missing", "model", "position"}
@@ -85,7 +85,7 @@ def bars_to_check(annotation: Annotation, other: Beats | None = None) -> list[Ba
     return sorted(found, key=lambda bar: (-bar.uncertainty, bar.start_s))
 
 
-def doubts(annotation: Annotation, found: Beats | None = None) -> list[Doubt]:
+def suspects(annotation: Annotation, found: Beats | None = None) -> list[Suspect]:
     """List verified beats that look wrong, in order of time: they are worth listening to once more.
 
     Parameters
@@ -109,11 +109,11 @@ def doubts(annotation: Annotation, found: Beats | None = None) -> list[Doubt]:
         for i, place in _against(annotation, usual, found).items():
             places.setdefault(i, place)
     last = len(annotation) - 1
-    found_doubts = []
+    found_suspects = []
     for i, (time_s, reason) in sorted(places.items()):
         first, stop = (i, i + 1) if reason == "missing" else (max(0, i - 1), min(last, i + 1))
-        found_doubts.append(Doubt(time_s, annotation[first].time_s, annotation[stop].time_s, reason))
-    return sorted(found_doubts, key=lambda doubt: doubt.time_s)
+        found_suspects.append(Suspect(time_s, annotation[first].time_s, annotation[stop].time_s, reason))
+    return sorted(found_suspects, key=lambda suspect: suspect.time_s)
 
 
 def _usual(annotation: Annotation) -> list[float]:

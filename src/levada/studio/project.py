@@ -23,12 +23,12 @@ from levada.beat_tracking.tracker import BeatTracker, provenance
 from levada.data import Track, load_corpus
 from levada.errors import InputError, check_number
 from levada.io import audio
-from levada.io.beats import Beats
+from levada.io.beats import Beats, nearest
 from levada.io.files import is_on_network, lock_folder
 from levada.io.formats import FORMATS, write_beats
 from levada.studio import decoding, views
 from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats, verified
-from levada.studio.checks import LEAST_VERIFIED, Doubt, bars_to_check, doubts
+from levada.studio.checks import LEAST_VERIFIED, Suspect, bars_to_check, suspects
 from levada.studio.decoding import Prepared
 from levada.studio.jobs import Jobs, Progress
 from levada.studio.journal import Journal, State
@@ -150,8 +150,8 @@ class Project:
         self._peaks: OrderedDict[str, views.PeakReader] = OrderedDict()
         self._reader = views.SampleReader()
         self._visited: set[tuple[str, float]] = set()
-        self._doubts: tuple[tuple[Any, ...], list[Doubt]] | None = None
-        self._doubted: set[tuple[Any, ...]] = set()
+        self._suspects: tuple[tuple[Any, ...], list[Suspect]] | None = None
+        self._visited_suspects: set[tuple[Any, ...]] = set()
         self._others: dict[tuple[str, str], Beats] = {}
         self.proposals: dict[str, Proposal] = {}
         self._base: BeatTracker | None = None
@@ -547,21 +547,23 @@ class Project:
 
     # What is listened to
 
-    def next_doubt(self, recording: str, annotator: str = ME) -> dict[str, Any] | None:
+    def next_suspect(self, recording: str, annotator: str = ME) -> dict[str, Any] | None:
         """Return the next verified beats that look wrong and were not visited yet; None where there are none.
 
         A beat that is moved, or a model that is accepted, makes another one of them.
         """
         state, tracker = self.state(recording, annotator), self.tracker
         key = (recording, annotator, state.revision, tracker.identity)
-        if self._doubts is None or self._doubts[0] != key:
+        if self._suspects is None or self._suspects[0] != key:
             found = self.prepared(recording, tracker).analyse()[0].beats
-            self._doubts = (key, doubts(state.annotation, found))
-        visits = {(*key[:2], key[3], doubt.reason, round(doubt.time_s, 2)): doubt for doubt in self._doubts[1]}
-        left = [visit for visit in visits if visit not in self._doubted]
+            self._suspects = (key, suspects(state.annotation, found))
+        visits = {
+            (*key[:2], key[3], suspect.reason, round(suspect.time_s, 2)): suspect for suspect in self._suspects[1]
+        }
+        left = [visit for visit in visits if visit not in self._visited_suspects]
         if not left:
             return None
-        self._doubted.add(left[0])
+        self._visited_suspects.add(left[0])
         return {**asdict(visits[left[0]]), "left": len(left) - 1}
 
     # Files
@@ -754,8 +756,8 @@ def _differences(one: Annotation, other: Annotation) -> list[dict[str, Any]]:
     for mine, theirs, whose in ((one, other, "first"), (other, one, "second")):
         times = np.array([mark.time_s for mark in theirs])
         for mark in mine:
-            near = int(np.abs(times - mark.time_s).argmin()) if len(times) else -1
-            if near < 0 or abs(times[near] - mark.time_s) > 0.07:
+            near = int(nearest(np.array([mark.time_s]), times)[0])
+            if not len(times) or abs(times[near] - mark.time_s) > 0.07:
                 found.append({"time_s": mark.time_s, "only": whose, "position": mark.position})
             elif whose == "first" and mark.position and theirs[near].position not in (0, mark.position):
                 found.append({"time_s": mark.time_s, "positions": [mark.position, theirs[near].position]})

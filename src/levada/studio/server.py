@@ -262,8 +262,8 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
     def next_uncertain(request: Request, body: dict[str, Any]) -> Any:
         return {"bar": project.next_uncertain(who(request, body))}
 
-    def doubt(request: Request, body: dict[str, Any]) -> Any:
-        return {"doubt": project.next_doubt(recording(request), who(request, body))}
+    def suspect(request: Request, body: dict[str, Any]) -> Any:
+        return {"suspect": project.next_suspect(recording(request), who(request, body))}
 
     def agreement(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         query = request.query_params
@@ -319,7 +319,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "samples": samples}  # fmt: skip
     written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
                "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
-               "next": next_uncertain, "doubt": doubt, "calibrate": calibrate,
+               "next": next_uncertain, "suspect": suspect, "calibrate": calibrate,
                "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
     return Starlette(

@@ -440,17 +440,17 @@ const nextUncertain = guard(async () => {
 });
 
 // Verified beats that look wrong, one after the other, for one more listen.
-const nextDoubt = guard(async () => {
+const nextSuspect = guard(async () => {
   await queue.send();
-  const { doubt } = await write("doubt", query(), { annotator: state.annotator });
-  if (!doubt) { tell(text("noDoubts"), true); return; }
+  const { suspect } = await write("suspect", query(), { annotator: state.annotator });
+  if (!suspect) { tell(text("noSuspects"), true); return; }
   player.pause();
-  const span = Math.max(6, 3 * (doubt.end_s - doubt.start_s));
-  timeline.setView(doubt.time_s - span / 2, doubt.time_s + span / 2);
-  player.seek(Math.max(0, doubt.start_s - LEAD_S));
-  state.listenedFrom = doubt.start_s;
-  timeline.selected = nearest(doubt.time_s)?.[0] ?? null;
-  tell(text(`doubt_${doubt.reason}`, { left: doubt.left }), true);
+  const span = Math.max(6, 3 * (suspect.end_s - suspect.start_s));
+  timeline.setView(suspect.time_s - span / 2, suspect.time_s + span / 2);
+  player.seek(Math.max(0, suspect.start_s - LEAD_S));
+  state.listenedFrom = suspect.start_s;
+  timeline.selected = nearest(suspect.time_s)?.[0] ?? null;
+  tell(text(`suspect_${suspect.reason}`, { left: suspect.left }), true);
   await player.play();
   showTransport();
 });
@@ -733,7 +733,7 @@ const actions = {
   " ": () => toggle(), Escape: () => (state.shown && !player.playing ? refuse() : stop()), Enter: () => (state.shown ? accept() : learn()),
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), m: edits.moveHere, Delete: edits.delete, Backspace: edits.delete, i: edits.insert, o: edits.offbeat,
   h: edits.half, d: edits.double, b: edits.downbeat, v: edits.verify, l: toggleLoop, "[": () => setSpeed(player.speed - 0.05), "]": () => setSpeed(player.speed + 0.05),
-  c: cycleClicks, n: () => nextUncertain(), r: () => nextDoubt(), f: () => playRest(), "+": () => timeline.zoom(0.7), "=": () => timeline.zoom(0.7), "-": () => timeline.zoom(1 / 0.7), "?": openKeys,
+  c: cycleClicks, n: () => nextUncertain(), r: () => nextSuspect(), f: () => playRest(), "+": () => timeline.zoom(0.7), "=": () => timeline.zoom(0.7), "-": () => timeline.zoom(1 / 0.7), "?": openKeys,
 };
 
 const PREVIEWED = { o: "offbeat", h: "half", d: "double", b: "downbeat" }; // they act when the key is let go
@@ -789,7 +789,7 @@ pressed("loop", toggleLoop);
 pressed("undo", undo);
 pressed("redo", redo);
 pressed("uncertain", nextUncertain);
-pressed("again", nextDoubt);
+pressed("again", nextSuspect);
 pressed("rest", playRest);
 pressed("apply", apply);
 pressed("accept", accept);
